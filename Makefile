@@ -1,0 +1,46 @@
+# Two commands matter: `make serve` and `make test`.  Each sets up everything it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+HOST ?= 127.0.0.1
+PORT ?= 8000
+BIN := .venv/bin
+
+.PHONY: help serve test lint fix install install-dev wheel gpu-bundle clean
+
+help:  ## List the recipes
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+serve: .venv/installed  ## Set up and start the service (HOST, PORT)
+	@HOST=$(HOST) PORT=$(PORT) $(BIN)/shapespace serve
+
+test: .venv/installed-dev lint  ## Set up, lint, run every test
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/installed-dev  ## Ruff, mypy, import directions, container files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint -s docker/compose.yaml
+
+fix: .venv/installed-dev  ## Format and repair what can be repaired
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: .venv/installed  ## Virtual environment for users
+install-dev: .venv/installed-dev  ## Virtual environment for developers
+
+.venv/installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (a minute or two the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+wheel: .venv/installed-dev  ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean:  ## Remove the environment and everything built
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache

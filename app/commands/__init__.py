@@ -1,0 +1,1 @@
+"""What the verbs of the command line do; each is imported only when it is called."""

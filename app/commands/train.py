@@ -1,0 +1,110 @@
+"""Train a model from data files, with a progress bar and a JSON-lines log."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from models.data.datasets import PackedSet, load_packed, pack, read_excluded, read_set, save_packed
+from models.errors import DataError
+from models.training.config import TrainConfig, read_config, to_json
+from models.training.loop import half_is_faster, train
+
+console = Console(stderr=True)
+
+
+def run(
+    config_path: Path,
+    data: Sequence[Path],
+    exclude: Sequence[Path],
+    folder: Path,
+    budget_s: float | None,
+    device_name: str,
+    threads: int,
+) -> None:
+    """Train or resume one run in `folder`."""
+    config = _pinned_config(config_path, folder, budget_s)
+    device = pick_device(device_name)
+    if threads:
+        torch.set_num_threads(threads)
+    blocks = packed_data(folder, data, exclude, config)
+    half = {"on": True, "off": False}.get(config.half)
+    half = half_is_faster(device, time.perf_counter) if half is None else half
+    total = sum(len(block.counts) for block in blocks)
+    console.print(f"{total:,} conformers on {device}, matrix products in {'bfloat16' if half else 'float32'}")
+    bar = Progress(
+        TextColumn("step {task.fields[step]}"), BarColumn(), TextColumn("loss {task.fields[loss]:.4f}"),
+        TextColumn("{task.fields[speed]:.0f} conformers/s"), TimeRemainingColumn(), console=console,
+    )  # fmt: skip
+    with bar, (folder / "log.jsonl").open("a") as log:
+        task = bar.add_task("", total=config.budget_s, step=0, loss=float("nan"), speed=0.0)
+
+        def on_log(record: dict) -> None:
+            log.write(json.dumps(record) + "\n")
+            log.flush()
+            fields = {"step": record["step"], "loss": record["loss"], "speed": record["conformers_per_s"]}
+            bar.update(task, completed=record["elapsed_s"], **fields)
+
+        done = train(blocks, config, folder / "checkpoint", device, time.monotonic, on_log, _stop_flag(), half)
+    console.print(f"{done.step:,} steps, {done.conformers:,} conformers, {done.elapsed_s / 60:.0f} min in all")
+
+
+def packed_data(folder: Path, data: Sequence[Path], exclude: Sequence[Path], config: TrainConfig) -> list[PackedSet]:
+    """Packed training data, made once per run folder and read again on resume."""
+    path = folder / "packed.npz"
+    if path.is_file():
+        return load_packed(path)
+    if not data:
+        raise DataError("name at least one training set with --data")
+    if not exclude:
+        raise DataError("name the test sets with --exclude, so that no test molecule is trained on")
+    with console.status("featurising molecules"):
+        molecules = (molecule for source in data for molecule in read_set(source))
+        blocks, counts = pack(molecules, read_excluded(exclude), config.bucket_sizes, processes=2)
+    save_packed(path, blocks)
+    (folder / "data.json").write_text(json.dumps({"sources": [p.name for p in data], **counts}, indent=2))
+    console.print(", ".join(f"{count:,} {reason}" for reason, count in counts.items()))
+    return blocks
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` means the first GPU, or else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _pinned_config(path: Path, folder: Path, budget_s: float | None) -> TrainConfig:
+    """Configuration of the run; on resume it must be the one that the run began with, but for the budget."""
+    config = read_config(path)
+    if budget_s is not None:
+        config = replace(config, budget_s=budget_s)
+    folder.mkdir(parents=True, exist_ok=True)
+    pinned = folder / "config.json"
+    if pinned.is_file():
+        before = read_config(pinned)
+        if replace(before, budget_s=0) != replace(config, budget_s=0):
+            raise DataError(f"{folder} holds a run with another configuration; choose another --out")
+    pinned.write_text(to_json(config))
+    return config
+
+
+def _stop_flag() -> Callable[[], bool]:
+    """True once the process was asked to end, so that the last step is saved."""
+    asked: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+
+    signal.signal(signal.SIGTERM, remember)
+    signal.signal(signal.SIGINT, remember)
+    return lambda: bool(asked)

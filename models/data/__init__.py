@@ -1,0 +1,1 @@
+"""Files and strings in, records and feature tensors out."""

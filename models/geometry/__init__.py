@@ -1,0 +1,1 @@
+"""Pure tensor maths of rigid motion and shape; knows no chemistry."""

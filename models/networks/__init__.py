@@ -1,0 +1,1 @@
+"""Features and noisy coordinates in, clean coordinates out."""

@@ -1,0 +1,42 @@
+"""A denoiser bound to a running batch: the `denoise(x, t)` that samplers take."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.networks.preconditioning import PreconditionedDenoiser
+from models.structure import PaddedBatch
+
+
+class ConditionedDenoiser:
+    """Features and previous guess of each item, kept beside the sampler's state.
+
+    Calling it guesses the clean structure and remembers the guess as the next call's condition.  Items join and leave
+    with `join` and `take`, in step with the sampler's state.
+    """
+
+    def __init__(
+        self, module: PreconditionedDenoiser, batch: PaddedBatch, guess: Tensor | None = None, half: bool = False
+    ) -> None:
+        self.module = module
+        self.batch = batch
+        points = batch.tokens.shape[1] * module.config.points_per_token
+        self.guess = batch.tokens.new_zeros((len(batch), points, 3), dtype=torch.float32) if guess is None else guess
+        self.half = half
+
+    @torch.inference_mode()
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """Guess of the clean structure, Å.  [B, N, 3], [B] -> [B, N, 3]"""
+        self.guess = self.module(self.batch, x, t, self.guess, self.half)
+        return self.guess
+
+    def take(self, index: Tensor) -> ConditionedDenoiser:
+        """The items at `index`, in that order."""
+        return ConditionedDenoiser(self.module, self.batch.take(index), self.guess[index], self.half)
+
+    def join(self, other: ConditionedDenoiser) -> ConditionedDenoiser:
+        """Both, in this order, padded to the larger size."""
+        size = max(self.guess.shape[1], other.guess.shape[1])
+        widened = [torch.nn.functional.pad(g, (0, 0, 0, size - g.shape[1])) for g in (self.guess, other.guess)]
+        return ConditionedDenoiser(self.module, self.batch.join(other.batch), torch.cat(widened), self.half)

@@ -1,0 +1,134 @@
+"""The denoiser network and its configuration.
+
+A plain transformer over tokens that carry K points each (one for an atom, four for a residue).  It is not equivariant:
+random rotations in training teach it all orientations, and the sampler drops whatever it says about rotation.
+
+Axes: B samples, N padded tokens, K points per token, Q quadruples, C channels, H heads.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.geometry.internal import pair_distances, signed_volumes
+from models.networks.blocks import Block, modulate
+from models.networks.embedding import CategoryEmbedding, PairTable, RadialBasis, TimeEmbedding
+from models.structure import PaddedBatch
+
+_QUADRUPLE_CHANNELS = 4  # one volume and one gradient per point
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Shape of the network, saved beside its weights.
+
+    Attributes:
+        token_sizes: Categories in each token feature column.
+        pair_sizes: Digits of the pair code.
+        points_per_token: K.
+        anchor: Which of the K points stands for the token in pair distances.
+        channels: Width of the token stream.
+        heads: Attention heads.
+        layers: Transformer layers.
+        pair_channels: Width of the pair stream, which is computed once per evaluation.
+        radial: Gaussians per distance.
+        cutoff_ang: Distance of the last Gaussian, Å.
+        expansion: Width of the transition over the width of the stream.
+        self_conditioning: Whether the previous guess is an input.
+        noise_std_ang: Standard deviation of a prior coordinate, Å; sets the preconditioning.
+        data_std_ang: Standard deviation of a data coordinate, Å; sets the preconditioning.
+    """
+
+    token_sizes: tuple[int, ...]
+    pair_sizes: tuple[int, ...]
+    points_per_token: int = 1
+    anchor: int = 0
+    channels: int = 192
+    heads: int = 6
+    layers: int = 6
+    pair_channels: int = 32
+    radial: int = 16
+    cutoff_ang: float = 10.0
+    expansion: int = 4
+    self_conditioning: bool = True
+    noise_std_ang: float = 1.2
+    data_std_ang: float = 1.4
+
+
+class Denoiser(nn.Module):
+    """Raw network of the preconditioned denoiser; see `models.networks.preconditioning`."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        coordinates = 3 * config.points_per_token
+        inputs = 2 if config.self_conditioning else 1
+        per_point = coordinates + _QUADRUPLE_CHANNELS * config.points_per_token
+        self.embed_time = TimeEmbedding(config.channels)
+        self.embed_tokens = CategoryEmbedding(config.token_sizes, config.channels)
+        self.embed_points = nn.Linear(inputs * per_point, config.channels)
+        self.pair_table = PairTable(config.pair_sizes, config.pair_channels)
+        self.radial = RadialBasis(config.radial, config.cutoff_ang)
+        self.embed_distance = nn.Linear(inputs * config.radial, config.pair_channels, bias=False)
+        self.time_to_pair = nn.Linear(config.channels, config.pair_channels)
+        self.pair_to_bias = nn.Linear(config.pair_channels, config.layers * config.heads, bias=False)
+        self.blocks = nn.ModuleList(
+            Block(config.channels, config.heads, config.expansion) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.channels, elementwise_affine=False)
+        self.modulation = nn.Linear(config.channels, 2 * config.channels)
+        self.read_out = nn.Linear(config.channels, coordinates)
+        for layer in (self.modulation, self.read_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, batch: PaddedBatch, x: Tensor, t: Tensor, guess: Tensor, scale: Tensor) -> Tensor:
+        """Raw output F of the preconditioned denoiser.
+
+        Args:
+            batch: Features.
+            x: Centred coordinates at time t, Å.  [B, N*K, 3]
+            t: Time of each sample.  [B]
+            guess: Previous guess of the clean structure, Å; zero when there is none.  [B, N*K, 3]
+            scale: Factor that brings `x` to unit deviation, 1/Å.  [B, 1, 1]
+
+        Returns:
+            Update in units of the data's deviation.  [B, N*K, 3]
+        """
+        count, points = batch.tokens.shape[1], self.config.points_per_token
+        condition = self.embed_time(t)
+        sources = (x, guess) if self.config.self_conditioning else (x,)
+        inputs = [self._point_inputs(batch, source, scale if k == 0 else None) for k, source in enumerate(sources)]
+        h = self.embed_tokens(batch.tokens) + self.embed_points(torch.cat(inputs, dim=-1))
+        condition = nn.functional.silu(condition)
+        bias = self._pair_bias(batch, sources, condition)
+        position = scale * x.view(-1, count, points, 3)[:, :, self.config.anchor]
+        for block, layer_bias in zip(self.blocks, bias.unbind(1), strict=True):
+            h = block(h, condition, layer_bias, position)
+        shift, gain = self.modulation(condition).chunk(2, dim=-1)
+        out = self.read_out(modulate(self.norm(h), shift, gain))
+        return out.reshape(x.shape)
+
+    def _point_inputs(self, batch: PaddedBatch, x: Tensor, scale: Tensor | None) -> Tensor:
+        """Coordinates and oriented volumes of each token's points.  [B, N*K, 3] -> [B, N, 7K]"""
+        volume, gradient = signed_volumes(x, batch.quadruples)
+        weight = batch.quadruple_mask.to(x.dtype)[:, :, None, None]
+        volume = (volume / (1 + volume.abs()))[:, :, None, None].expand(-1, -1, 4, 1)
+        gradient = gradient / (1 + gradient.norm(dim=-1, keepdim=True))
+        marks = (torch.cat((volume, gradient), dim=-1) * weight).flatten(1, 2)
+        index = batch.quadruples.flatten(1).unsqueeze(-1).expand(-1, -1, _QUADRUPLE_CHANNELS)
+        handed = x.new_zeros(*x.shape[:2], _QUADRUPLE_CHANNELS).scatter_add(1, index, marks)
+        coordinates = x * scale if scale is not None else x / self.config.data_std_ang
+        return torch.cat((coordinates, handed), dim=-1).view(x.shape[0], batch.tokens.shape[1], -1)
+
+    def _pair_bias(self, batch: PaddedBatch, sources: tuple[Tensor, ...], condition: Tensor) -> Tensor:
+        """Bias of every layer at once, minus infinity at padded keys.  -> [B, layers, H, N, N]"""
+        config = self.config
+        count = batch.tokens.shape[1]
+        anchors = (source.view(-1, count, config.points_per_token, 3)[:, :, config.anchor] for source in sources)
+        radial = torch.cat([self.radial(pair_distances(anchor)) for anchor in anchors], dim=-1)
+        pair = self.pair_table()[batch.pairs] + self.embed_distance(radial)
+        pair = nn.functional.silu(pair + self.time_to_pair(condition)[:, None, None, :])
+        bias = self.pair_to_bias(pair).view(-1, count, count, config.layers, config.heads).permute(0, 3, 4, 1, 2)
+        return bias.masked_fill(~batch.token_mask[:, None, None, None, :], float("-inf"))

@@ -1,0 +1,176 @@
+"""Molecules in, verified ensembles out: one call without a server, shared by tests, command line and service."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from models.data.batch import pad, split_by_size
+from models.data.verify import REASONS, GeometryLimits, check_geometry, geometry_limits, stereo_matches
+from models.errors import SamplerError
+from models.networks.conditioned import ConditionedDenoiser
+from models.samplers.loop import sample
+from models.samplers.noise import SeededNoise
+from models.samplers.schedule import build_schedule
+from models.samplers.state import SamplerState, start
+from models.samplers.steps import KINDS, StepConfig, build_step
+from models.structure import Conformer, Ensemble, Molecule, Problem
+from models.weights import Model
+
+MAX_STEPS = 1_000
+MAX_SEED = 2**53 - 1  # every seed survives JSON readers that keep numbers as doubles
+RETRY_STRIDE = 2**32
+PAIR_BUDGET = 64 * 48**2  # padded pairs in one batch: bounds memory, and matrices are then large enough to be fast
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How to sample.
+
+    Attributes:
+        kind: `ode` (Euler), `heun` or `sde`.
+        steps: Steps from noise to structure.
+        schedule: Time grid.
+        quotient: Move between shapes only.
+        noise_scale: gamma of the SDE.
+        rounds: How often at most each conformer is drawn before it is given up.
+        half: Run matrix products in bfloat16.
+    """
+
+    kind: str = "ode"
+    steps: int = 50
+    schedule: str = "uniform"
+    quotient: bool = True
+    noise_scale: float = 0.5
+    rounds: int = 5
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no sampler can do."""
+        if self.kind not in KINDS:
+            raise SamplerError(f"unknown sampler {self.kind!r}; allowed: {', '.join(KINDS)}")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """One structure to be made: which molecule, which place in its ensemble, which seed."""
+
+    molecule: int
+    index: int
+    seed: int
+
+
+def generate(
+    model: Model,
+    molecules: Sequence[Molecule],
+    counts: Sequence[int],
+    seeds: Sequence[int],
+    options: SampleOptions,
+    on_step: Callable[[SamplerState], None] = lambda state: None,
+    on_done: Callable[[int], None] = lambda count: None,
+) -> list[Ensemble]:
+    """Sample verified conformers of several molecules in shared batches.
+
+    Conformer k of seed s is conformer 0 of seed s + k, so any of them can be made again alone; a conformer that is
+    drawn again after a failed check takes a seed from a later stride.  No result depends on the other molecules.
+
+    Args:
+        model: The trained model.
+        molecules: What to sample.
+        counts: Conformers of each.
+        seeds: First seed of each.
+        options: How to sample.
+        on_step: Called after each sampler step; may raise to stop.
+        on_done: Called with the number of conformers that have just been settled, good or given up.
+
+    Returns:
+        One ensemble per molecule.
+
+    Raises:
+        SamplerError: The options do not fit the model.
+    """
+    model.check_sampler(options.kind)
+    limits = [geometry_limits(molecule) for molecule in molecules]
+    good: list[dict[int, Conformer]] = [{} for _ in molecules]
+    faults: list[dict[int, str]] = [{} for _ in molecules]
+    attempts, first_pass = [0] * len(molecules), [0] * len(molecules)
+    for attempt in range(options.rounds):
+        draws = [
+            _Draw(m, k, (seeds[m] + k + attempt * RETRY_STRIDE) % (MAX_SEED + 1))
+            for m, count in enumerate(counts)
+            if not _hopeless(attempts[m], len(good[m]))
+            for k in range(count)
+            if k not in good[m]
+        ]
+        last = attempt + 1 == options.rounds
+        for rows in split_by_size([molecules[d.molecule].num_atoms for d in draws], PAIR_BUDGET):
+            batch = [draws[row] for row in rows]
+            structures = _sample_batch(model, molecules, batch, options, on_step)
+            settled = 0
+            for draw, x, fault in zip(batch, structures, _faults(molecules, limits, batch, structures), strict=True):
+                attempts[draw.molecule] += 1
+                if fault is None:
+                    good[draw.molecule][draw.index] = Conformer(draw.index, draw.seed, x)
+                    first_pass[draw.molecule] += attempt == 0
+                else:
+                    faults[draw.molecule][draw.index] = fault
+                settled += fault is None or last
+            on_done(settled)
+    return [
+        Ensemble(
+            molecule,
+            counts[m],
+            tuple(good[m][k] for k in sorted(good[m])),
+            _problems([fault for k, fault in faults[m].items() if k not in good[m]]),
+            attempts[m],
+            first_pass[m],
+        )
+        for m, molecule in enumerate(molecules)
+    ]
+
+
+def _sample_batch(
+    model: Model,
+    molecules: Sequence[Molecule],
+    draws: list[_Draw],
+    options: SampleOptions,
+    on_step: Callable[[SamplerState], None],
+) -> list[np.ndarray]:
+    """Raw structures, each [N, 3] at its true size."""
+    items = [molecules[d.molecule].features for d in draws]
+    size = -(-max(item.num_tokens for item in items) // 8) * 8
+    batch = pad(items, size).to(model.device)
+    noise = SeededNoise([d.seed for d in draws], [item.num_tokens for item in items])
+    config = StepConfig(options.kind, options.quotient, options.noise_scale, model.prior_std_ang)
+    with torch.inference_mode():
+        state = start(model.prior, noise, batch.token_mask, batch.bonded, options.steps)
+        denoise = ConditionedDenoiser(model.module, batch, half=options.half)
+        x = sample(denoise, state, build_step(config), build_schedule(options.schedule), on_step).cpu().numpy()
+    return [x[row, : item.num_tokens] for row, item in enumerate(items)]
+
+
+def _faults(
+    molecules: Sequence[Molecule], limits: list[GeometryLimits], draws: list[_Draw], structures: list[np.ndarray]
+) -> list[str | None]:
+    """First fault of each structure, or None; geometry is checked for all conformers of a molecule at once."""
+    faults: list[str | None] = [None] * len(draws)
+    rows_of: dict[int, list[int]] = {}
+    for row, draw in enumerate(draws):
+        rows_of.setdefault(draw.molecule, []).append(row)
+    for m, rows in rows_of.items():
+        for row, fault in zip(rows, check_geometry(limits[m], np.stack([structures[r] for r in rows])), strict=True):
+            matches = fault is None and stereo_matches(molecules[m], structures[row])
+            faults[row] = fault or (None if matches else "wrong_stereo")
+    return faults
+
+
+def _hopeless(attempts: int, good: int) -> bool:
+    """Whether more draws are a waste: many were made and none was good."""
+    return attempts >= 20 and good == 0
+
+
+def _problems(faults: list[str]) -> tuple[Problem, ...]:
+    return tuple(Problem(reason, REASONS[reason], faults.count(reason)) for reason in REASONS if reason in faults)

@@ -1,0 +1,1 @@
+"""From noise to shapes; takes any `denoise(x, t)` callable and knows no network."""

@@ -1,0 +1,166 @@
+"""The few records every other module passes around.
+
+Axes: B samples, N padded tokens (atoms or residues), K points per token, Q oriented quadruples, F feature columns.
+Coordinates are in angstrom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the network may know of one structure before it has coordinates.
+
+    Attributes:
+        tokens: Categories of each token, one column per feature.  [N, F] uint8
+        pairs: Mixed-radix code of the pair features; see `models.data.features`.  [N, N] int16
+        bonded: True where two tokens are bonded.  [N, N] bool
+        quadruples: Points whose signed volume must be positive in the right enantiomer.  [Q, 4] int16
+    """
+
+    tokens: np.ndarray
+    pairs: np.ndarray
+    bonded: np.ndarray
+    quadruples: np.ndarray
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of tokens, N."""
+        return int(self.tokens.shape[0])
+
+
+@dataclass(frozen=True)
+class Molecule:
+    """One molecule with every hydrogen explicit, stereo fully specified, and its features.
+
+    Attributes:
+        id: The caller's name for it.
+        mol: RDKit molecule; its atom order is the order of all coordinates.
+        smiles: Canonical isomeric SMILES without explicit hydrogens and without atom maps.
+        features: Input of the network.
+        notes: What was decided for the caller, such as a stereocentre that was left open.
+    """
+
+    id: str
+    mol: Mol
+    smiles: str
+    features: Features
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_atoms(self) -> int:
+        """Number of atoms, hydrogens included."""
+        return self.features.num_tokens
+
+
+@dataclass(frozen=True)
+class PaddedBatch:
+    """Features of B structures padded to N tokens.
+
+    Attributes:
+        tokens: Categories.  [B, N, F] int64
+        pairs: Pair codes.  [B, N, N] int64
+        bonded: Bond graph.  [B, N, N] bool
+        quadruples: Point indices.  [B, Q, 4] int64
+        quadruple_mask: True for real quadruples.  [B, Q] bool
+        token_mask: True for real tokens.  [B, N] bool
+    """
+
+    tokens: Tensor
+    pairs: Tensor
+    bonded: Tensor
+    quadruples: Tensor
+    quadruple_mask: Tensor
+    token_mask: Tensor
+
+    def __len__(self) -> int:
+        return int(self.tokens.shape[0])
+
+    def to(self, device: torch.device | str) -> PaddedBatch:
+        """Copy of the batch on another device."""
+        return PaddedBatch(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    def take(self, index: Tensor) -> PaddedBatch:
+        """The samples at `index`, in that order."""
+        return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def join(self, other: PaddedBatch) -> PaddedBatch:
+        """Both, in this order, padded to the larger sizes."""
+        shapes = {"tokens": (0,), "pairs": (0, 0), "bonded": (0, 0), "token_mask": (0,)}
+        size = max(self.tokens.shape[1], other.tokens.shape[1])
+        most = max(self.quadruples.shape[1], other.quadruples.shape[1])
+        joined = {}
+        for f in fields(self):
+            width = (size,) * len(shapes[f.name]) if f.name in shapes else (most,)
+            joined[f.name] = torch.cat([_widen(getattr(part, f.name), width) for part in (self, other)])
+        return PaddedBatch(**joined)
+
+
+@dataclass(frozen=True)
+class Conformer:
+    """One sampled structure that passed every check.
+
+    Attributes:
+        index: Its place in the ensemble, from 0.
+        seed: The seed that makes it again.
+        coordinates: Å, atom order of `Molecule.mol`.  [N, 3] float32
+    """
+
+    index: int
+    seed: int
+    coordinates: np.ndarray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why some conformers are missing: a stable word, a sentence, and how often."""
+
+    reason: str
+    detail: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The conformers of one molecule, and what could not be made.
+
+    Attributes:
+        molecule: What was sampled.
+        requested: How many conformers were asked for.
+        conformers: Those that passed every check, in seed order.
+        problems: Why some are missing; empty when none is.
+        attempts: Structures drawn in all.
+        first_pass: Structures of the first draw that passed.
+    """
+
+    molecule: Molecule
+    requested: int
+    conformers: tuple[Conformer, ...]
+    problems: tuple[Problem, ...]
+    attempts: int
+    first_pass: int
+
+    @property
+    def status(self) -> str:
+        """`ok` when all are there, `partial` when some are, `failed` when none is."""
+        if len(self.conformers) == self.requested:
+            return "ok"
+        return "partial" if self.conformers else "failed"
+
+
+def _widen(tensor: Tensor, width: tuple[int, ...]) -> Tensor:
+    """Pad the axes after the first to `width` with zeros or False."""
+    padding = [0, 0] * (tensor.ndim - 1 - len(width))
+    for axis in reversed(range(len(width))):
+        padding += [0, width[axis] - tensor.shape[1 + axis]]
+    return torch.nn.functional.pad(tensor, padding)

@@ -1,0 +1,94 @@
+"""Everything that decides a training run, saved beside every checkpoint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from models.errors import DataError
+from models.networks.denoiser import DenoiserConfig
+from models.samplers.prior import PRIORS
+
+LOSSES = ("quotient", "plain")
+COUPLINGS = ("kabsch", "none")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        network: Shape of the network.
+        loss: `quotient` compares shapes, `plain` compares coordinates.
+        coupling: `kabsch` turns each prior sample onto its target, `none` leaves it.
+        prior: `harmonic` on the bond graph or `gaussian`.
+        prior_std_ang: Scale of the prior, Å.
+        tokens_per_step: Padded tokens in one optimiser step; sets the batch size of each bucket.
+        learning_rate: Peak rate of AdamW, for embeddings, biases and the read-out.
+        matrix_learning_rate: Peak rate of Muon, for the weight matrices inside the layers; 0 uses AdamW for all.
+        weight_decay: Decoupled decay of matrices.
+        warmup_steps: Steps of linear warm-up.
+        decay_share: Last share of the budget over which the rate falls linearly to zero.
+        ema_decay: Largest decay of the averaged weights; ramped up over the first steps.
+        self_conditioning_share: Share of steps that first make a guess and condition on it.
+        gradient_clip: Largest norm of the gradient.
+        budget_s: Wall-clock budget of the whole run, all pieces together, s.
+        seed: Fixes data order, noise and initial weights.
+        half: `auto` measures bfloat16 against float32, `on` and `off` choose.
+        compile: Fuse the network with torch.compile.
+        bucket_sizes: Largest atom count of each size bucket; larger molecules are left out.
+    """
+
+    network: DenoiserConfig
+    loss: str = "quotient"
+    coupling: str = "kabsch"
+    prior: str = "harmonic"
+    prior_std_ang: float = 1.0
+    tokens_per_step: int = 4096
+    learning_rate: float = 1e-3
+    matrix_learning_rate: float = 0.01
+    weight_decay: float = 0.01
+    warmup_steps: int = 200
+    decay_share: float = 0.5
+    ema_decay: float = 0.999
+    self_conditioning_share: float = 0.5
+    gradient_clip: float = 1.0
+    budget_s: float = 7200.0
+    seed: int = 0
+    half: str = "auto"
+    compile: bool = True
+    bucket_sizes: tuple[int, ...] = (20, 29)
+
+    def __post_init__(self) -> None:
+        """Refuse unknown words at once, not after an hour."""
+        for name, allowed in (("loss", LOSSES), ("coupling", COUPLINGS), ("prior", PRIORS)):
+            if getattr(self, name) not in allowed:
+                raise DataError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        if self.half not in ("auto", "on", "off"):
+            raise DataError(f"half is {self.half!r}; allowed: auto, on, off")
+
+
+def to_json(config: TrainConfig) -> str:
+    """Configuration as JSON text."""
+    return json.dumps(asdict(config), indent=2)
+
+
+def from_dict(values: dict) -> TrainConfig:
+    """Configuration from parsed JSON; unknown keys are refused by name."""
+    unknown = set(values) - {f.name for f in fields(TrainConfig)}
+    if unknown:
+        raise DataError(f"unknown training settings: {', '.join(sorted(unknown))}")
+    network = network_from_dict(values["network"])
+    return TrainConfig(**{**values, "network": network, "bucket_sizes": tuple(values.get("bucket_sizes", (20, 29)))})
+
+
+def network_from_dict(values: dict) -> DenoiserConfig:
+    """Network shape from parsed JSON."""
+    sizes = {key: tuple(values[key]) for key in ("token_sizes", "pair_sizes")}
+    return DenoiserConfig(**{**values, **sizes})
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Configuration from a JSON file."""
+    return from_dict(json.loads(path.read_text()))

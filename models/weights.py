@@ -1,0 +1,105 @@
+"""Name to trained model: read `registry.json`, check the SHA-256, build the network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load
+
+from models.errors import SamplerError, WeightsError
+from models.networks.denoiser import DenoiserConfig
+from models.networks.preconditioning import PreconditionedDenoiser
+from models.samplers.prior import Prior, build_prior
+
+REGISTRY = "registry.json"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network and what the sampler must know of how it was trained.
+
+    Attributes:
+        name: Name in the registry.
+        module: The denoiser, in evaluation mode.
+        prior: Where its paths start.
+        prior_kind: `gaussian` or `harmonic`.
+        prior_std_ang: Scale of the prior, Å.
+        coupling: `kabsch` or `none`.
+        card: The registry's entry, plain JSON values.
+        device: Where the network is.
+    """
+
+    name: str
+    module: PreconditionedDenoiser
+    prior: Prior
+    prior_kind: str
+    prior_std_ang: float
+    coupling: str
+    card: dict[str, Any]
+    device: torch.device
+
+    def check_sampler(self, kind: str) -> None:
+        """Refuse samplers that need a score which this model does not have.
+
+        Raises:
+            SamplerError: The SDE was asked of a model with a coupled or harmonic prior.
+        """
+        if kind == "sde" and (self.prior_kind != "gaussian" or self.coupling != "none"):
+            raise SamplerError(
+                f"model {self.name!r} was trained with a {self.prior_kind} prior and {self.coupling} coupling, which "
+                "has no exact score; sampler kind 'sde' needs an uncoupled gaussian one. Use 'ode' or 'heun'"
+            )
+
+
+def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
+    """All entries of the registry, by name."""
+    path = folder / REGISTRY
+    if not path.is_file():
+        raise WeightsError(f"no {REGISTRY} in {folder.resolve()}; set the folder with --weights or SHAPESPACE_WEIGHTS")
+    return json.loads(path.read_text())["models"]
+
+
+def load_model(name: str, folder: Path, device: torch.device) -> Model:
+    """Read a model's weights, check them and build it.
+
+    Args:
+        name: Name in the registry.
+        folder: Where the registry and the weights are.
+        device: Where to put the network.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        WeightsError: Unknown name, missing file, or a file that is not the registered one.
+    """
+    registry = read_registry(folder)
+    if name not in registry:
+        raise WeightsError(f"unknown model {name!r}; registered: {', '.join(sorted(registry))}")
+    card = registry[name]
+    path = folder / card["file"]
+    if not path.is_file():
+        raise WeightsError(f"the weights file {path.resolve()} is missing; the registry names it for {name!r}")
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card["sha256"]:
+        raise WeightsError(f"{path} has the SHA-256 {digest[:16]}..., registered is {card['sha256'][:16]}...")
+    sizes = {key: tuple(card["network"][key]) for key in ("token_sizes", "pair_sizes")}
+    module = PreconditionedDenoiser(DenoiserConfig(**{**card["network"], **sizes}))
+    module.load_state_dict(load(content))
+    module.eval().requires_grad_(False).to(device)
+    return build_model(name, module, card["training"], card, device)
+
+
+def build_model(
+    name: str, module: PreconditionedDenoiser, training: dict[str, Any], card: dict[str, Any], device: torch.device
+) -> Model:
+    """Wrap a network with the facts of its training."""
+    std = float(training["prior_std_ang"])
+    prior = build_prior(training["prior"], std)
+    return Model(name, module, prior, training["prior"], std, training["coupling"], card, device)
