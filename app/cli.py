@@ -19,6 +19,16 @@ cli = typer.Typer(
 )
 
 
+@cli.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Sample 3D structures in shape space: SMILES in, verified conformer ensembles out."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @cli.command()
 def train(
     config: Annotated[Path, typer.Option(help="JSON file of a training run, such as weights/configs/*.json.")],

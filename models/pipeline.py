@@ -55,12 +55,13 @@ class SampleOptions:
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """One structure to be made: which molecule, which place in its ensemble, which seed."""
+class Draw:
+    """One structure to be made: which molecule, which place in its ensemble, which seed, which try from 0."""
 
     molecule: int
     index: int
     seed: int
+    attempt: int
 
 
 def generate(
@@ -71,6 +72,7 @@ def generate(
     options: SampleOptions,
     on_step: Callable[[SamplerState], None] = lambda state: None,
     on_done: Callable[[int], None] = lambda count: None,
+    on_structure: Callable[[Draw, np.ndarray, str | None], None] = lambda draw, x, fault: None,
 ) -> list[Ensemble]:
     """Sample verified conformers of several molecules in shared batches.
 
@@ -85,6 +87,7 @@ def generate(
         options: How to sample.
         on_step: Called after each sampler step; may raise to stop.
         on_done: Called with the number of conformers that have just been settled, good or given up.
+        on_structure: Called with every structure drawn and its fault or None; evaluation counts by it.
 
     Returns:
         One ensemble per molecule.
@@ -99,7 +102,7 @@ def generate(
     attempts, first_pass = [0] * len(molecules), [0] * len(molecules)
     for attempt in range(options.rounds):
         draws = [
-            _Draw(m, k, (seeds[m] + k + attempt * RETRY_STRIDE) % (MAX_SEED + 1))
+            Draw(m, k, (seeds[m] + k + attempt * RETRY_STRIDE) % (MAX_SEED + 1), attempt)
             for m, count in enumerate(counts)
             if not _hopeless(attempts[m], len(good[m]))
             for k in range(count)
@@ -111,6 +114,7 @@ def generate(
             structures = _sample_batch(model, molecules, batch, options, on_step)
             settled = 0
             for draw, x, fault in zip(batch, structures, _faults(molecules, limits, batch, structures), strict=True):
+                on_structure(draw, x, fault)
                 attempts[draw.molecule] += 1
                 if fault is None:
                     good[draw.molecule][draw.index] = Conformer(draw.index, draw.seed, x)
@@ -135,7 +139,7 @@ def generate(
 def _sample_batch(
     model: Model,
     molecules: Sequence[Molecule],
-    draws: list[_Draw],
+    draws: list[Draw],
     options: SampleOptions,
     on_step: Callable[[SamplerState], None],
 ) -> list[np.ndarray]:
@@ -153,7 +157,7 @@ def _sample_batch(
 
 
 def _faults(
-    molecules: Sequence[Molecule], limits: list[GeometryLimits], draws: list[_Draw], structures: list[np.ndarray]
+    molecules: Sequence[Molecule], limits: list[GeometryLimits], draws: list[Draw], structures: list[np.ndarray]
 ) -> list[str | None]:
     """First fault of each structure, or None; geometry is checked for all conformers of a molecule at once."""
     faults: list[str | None] = [None] * len(draws)
