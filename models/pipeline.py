@@ -21,7 +21,12 @@ from models.weights import Model
 MAX_STEPS = 1_000
 MAX_SEED = 2**53 - 1  # every seed survives JSON readers that keep numbers as doubles
 RETRY_STRIDE = 2**32
+_REASONS = REASONS | {"stopped": "the work was ended before this conformer was finished; ask for less, or wait longer"}
 PAIR_BUDGET = 64 * 48**2  # padded pairs in one batch: bounds memory, and matrices are then large enough to be fast
+
+
+class _StoppedError(Exception):
+    """Leaves the sampler's loop when the caller no longer wants the result."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def generate(
     counts: Sequence[int],
     seeds: Sequence[int],
     options: SampleOptions,
-    on_step: Callable[[SamplerState], None] = lambda state: None,
+    should_stop: Callable[[], bool] = lambda: False,
     on_done: Callable[[int], None] = lambda count: None,
     on_structure: Callable[[Draw, np.ndarray, str | None], None] = lambda draw, x, fault: None,
 ) -> list[Ensemble]:
@@ -85,7 +90,7 @@ def generate(
         counts: Conformers of each.
         seeds: First seed of each.
         options: How to sample.
-        on_step: Called after each sampler step; may raise to stop.
+        should_stop: Asked after each sampler step; true ends the work, and what is missing is reported as `stopped`.
         on_done: Called with the number of conformers that have just been settled, good or given up.
         on_structure: Called with every structure drawn and its fault or None; evaluation counts by it.
 
@@ -100,6 +105,12 @@ def generate(
     good: list[dict[int, Conformer]] = [{} for _ in molecules]
     faults: list[dict[int, str]] = [{} for _ in molecules]
     attempts, first_pass = [0] * len(molecules), [0] * len(molecules)
+
+    def check_stop(state: SamplerState) -> None:
+        if should_stop():
+            raise _StoppedError
+
+    stopped = False
     for attempt in range(options.rounds):
         draws = [
             Draw(m, k, (seeds[m] + k + attempt * RETRY_STRIDE) % (MAX_SEED + 1), attempt)
@@ -111,7 +122,11 @@ def generate(
         last = attempt + 1 == options.rounds
         for rows in split_by_size([molecules[d.molecule].num_atoms for d in draws], PAIR_BUDGET):
             batch = [draws[row] for row in rows]
-            structures = _sample_batch(model, molecules, batch, options, on_step)
+            try:
+                structures = _sample_batch(model, molecules, batch, options, check_stop)
+            except _StoppedError:
+                stopped = True
+                break
             settled = 0
             for draw, x, fault in zip(batch, structures, _faults(molecules, limits, batch, structures), strict=True):
                 on_structure(draw, x, fault)
@@ -123,12 +138,14 @@ def generate(
                     faults[draw.molecule][draw.index] = fault
                 settled += fault is None or last
             on_done(settled)
+        if stopped:
+            break
     return [
         Ensemble(
             molecule,
             counts[m],
             tuple(good[m][k] for k in sorted(good[m])),
-            _problems([fault for k, fault in faults[m].items() if k not in good[m]]),
+            _problems(["stopped" if stopped else faults[m][k] for k in range(counts[m]) if k not in good[m]]),
             attempts[m],
             first_pass[m],
         )
@@ -141,7 +158,7 @@ def _sample_batch(
     molecules: Sequence[Molecule],
     draws: list[Draw],
     options: SampleOptions,
-    on_step: Callable[[SamplerState], None],
+    check_stop: Callable[[SamplerState], None],
 ) -> list[np.ndarray]:
     """Raw structures, each [N, 3] at its true size."""
     items = [molecules[d.molecule].features for d in draws]
@@ -152,7 +169,7 @@ def _sample_batch(
     with torch.inference_mode():
         state = start(model.prior, noise, batch.token_mask, batch.bonded, options.steps)
         denoise = ConditionedDenoiser(model.module, batch, half=options.half)
-        x = sample(denoise, state, build_step(config), build_schedule(options.schedule), on_step).cpu().numpy()
+        x = sample(denoise, state, build_step(config), build_schedule(options.schedule), check_stop).cpu().numpy()
     return [x[row, : item.num_tokens] for row, item in enumerate(items)]
 
 
@@ -177,4 +194,6 @@ def _hopeless(attempts: int, good: int) -> bool:
 
 
 def _problems(faults: list[str]) -> tuple[Problem, ...]:
-    return tuple(Problem(reason, REASONS[reason], faults.count(reason)) for reason in REASONS if reason in faults)
+    return tuple(
+        Problem(reason, detail, faults.count(reason)) for reason, detail in _REASONS.items() if reason in faults
+    )

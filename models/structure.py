@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 if TYPE_CHECKING:
+    import torch
     from rdkit.Chem import Mol
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ class PaddedBatch:
 
     def join(self, other: PaddedBatch) -> PaddedBatch:
         """Both, in this order, padded to the larger sizes."""
+        import torch  # here, so that processes that only parse molecules never load it
+
         shapes = {"tokens": (0,), "pairs": (0, 0), "bonded": (0, 0), "token_mask": (0,)}
         size = max(self.tokens.shape[1], other.tokens.shape[1])
         most = max(self.quadruples.shape[1], other.quadruples.shape[1])
@@ -160,7 +162,9 @@ class Ensemble:
 
 def _widen(tensor: Tensor, width: tuple[int, ...]) -> Tensor:
     """Pad the axes after the first to `width` with zeros or False."""
+    from torch.nn.functional import pad
+
     padding = [0, 0] * (tensor.ndim - 1 - len(width))
     for axis in reversed(range(len(width))):
         padding += [0, width[axis] - tensor.shape[1 + axis]]
-    return torch.nn.functional.pad(tensor, padding)
+    return pad(tensor, padding)

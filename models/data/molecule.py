@@ -22,6 +22,7 @@ MAX_SMILES_CHARS = 2_000
 MAX_MOLBLOCK_CHARS = 200_000
 _SMILES_CHARS = frozenset(string.ascii_letters + string.digits + "@+-[]()=#$:/\\.%*&~>{}|,;!^_")
 
+Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)  # names and maps survive between processes
 rdBase.LogToPythonLogger()  # so that a refusal can carry RDKit's own words
 logging.getLogger("rdkit").propagate = False
 

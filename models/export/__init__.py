@@ -1,0 +1,1 @@
+"""Structures out to files; the mirror of `models.data`."""

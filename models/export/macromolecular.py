@@ -1,0 +1,140 @@
+"""Ensembles to PDB and mmCIF through biotite, as one residue UNL of hetero atoms, one model per conformer."""
+
+from collections import Counter
+from collections.abc import Sequence
+from io import StringIO
+
+import numpy as np
+from biotite.structure import AtomArrayStack, BondList, BondType
+from biotite.structure.io.pdb import PDBFile
+from biotite.structure.io.pdbx import CIFBlock, CIFCategory, CIFFile, set_structure
+from rdkit import Chem
+
+from models.errors import FormatError
+from models.export.molecule import one_line, record_properties
+from models.structure import Ensemble
+
+_BOND = {
+    Chem.BondType.SINGLE: BondType.SINGLE,
+    Chem.BondType.DOUBLE: BondType.DOUBLE,
+    Chem.BondType.TRIPLE: BondType.TRIPLE,
+    Chem.BondType.AROMATIC: BondType.AROMATIC,
+}
+_PDB_LIMIT_ANG = 999.0
+
+
+def to_pdb(ensembles: Sequence[Ensemble], model: str) -> str:
+    """PDB; each MODEL is preceded by REMARK lines with its properties.
+
+    Several molecules follow each other as further models.  CONECT records are written for a single molecule, where atom
+    serials are the same in every model.
+    """
+    remarks: list[str] = []
+    models: list[str] = []
+    connections: list[str] = []
+    for ensemble in ensembles:
+        if not ensemble.conformers:
+            continue
+        for conformer, lines in zip(ensemble.conformers, _pdb_models(ensemble), strict=True):
+            number = len(models) + 1
+            remarks.extend(
+                f"REMARK 250 MODEL {number} {key.upper()} {chunk}"
+                for key, value in record_properties(ensemble, conformer, model).items()
+                for chunk in _chunks(value, 44)
+            )
+            models.append("\n".join((f"MODEL     {number:4d}", *lines, "ENDMDL")))
+        connections = _connections(ensemble)
+    body = models + (connections if sum(bool(e.conformers) for e in ensembles) == 1 else [])
+    return "\n".join((*(line[:80] for line in remarks), *body, "END")) + "\n"
+
+
+def to_mmcif(ensembles: Sequence[Ensemble], model: str) -> str:
+    """MmCIF; one data block per molecule, with the properties of each model in `_shapespace_conformer`."""
+    file = CIFFile()
+    for ensemble in ensembles:
+        if not ensemble.conformers:
+            continue
+        block = CIFBlock()
+        name = _block_name(ensemble.molecule.id, file)
+        file[name] = block
+        set_structure(file, _stack(ensemble), data_block=name)
+        rows = [record_properties(ensemble, conformer, model) for conformer in ensemble.conformers]
+        columns = {key: [row[key] for row in rows] for key in rows[0]}
+        numbers = [str(k + 1) for k in range(len(rows))]
+        file[name]["shapespace_conformer"] = CIFCategory({"model_num": numbers, **columns})
+    if not len(file):
+        return ""
+    buffer = StringIO()
+    file.write(buffer)
+    return buffer.getvalue()
+
+
+def _stack(ensemble: Ensemble) -> AtomArrayStack:
+    """All conformers as biotite models."""
+    mol = ensemble.molecule.mol
+    coordinates = np.stack([c.coordinates for c in ensemble.conformers])
+    stack = AtomArrayStack(*coordinates.shape[:2])
+    stack.coord = coordinates.astype(np.float32)
+    stack.chain_id[:] = "A"
+    stack.res_id[:] = 1
+    stack.res_name[:] = "UNL"
+    stack.hetero[:] = True
+    stack.element = np.array([atom.GetSymbol().upper() for atom in mol.GetAtoms()])
+    stack.atom_name = np.array(_atom_names(mol))
+    stack.set_annotation("charge", np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()]))
+    bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), int(_BOND[b.GetBondType()])) for b in mol.GetBonds()]
+    stack.bonds = BondList(mol.GetNumAtoms(), np.array(bonds, dtype=np.int64).reshape(-1, 3))
+    return stack
+
+
+def _atom_names(mol: Chem.Mol) -> list[str]:
+    """Names of the input where it has them and they are distinct, or else element and number."""
+    infos = [atom.GetPDBResidueInfo() for atom in mol.GetAtoms()]
+    named = [info.GetName().strip() for info in infos if info is not None]
+    if len(named) == mol.GetNumAtoms() and len(set(named)) == len(named) and all(named):
+        return named
+    counter: Counter[str] = Counter()
+    names = []
+    for atom in mol.GetAtoms():
+        symbol = atom.GetSymbol().upper()
+        counter[symbol] += 1
+        names.append(f"{symbol}{counter[symbol]}")
+    return names
+
+
+def _pdb_models(ensemble: Ensemble) -> list[list[str]]:
+    """Atom lines of each model."""
+    stack = _stack(ensemble)
+    if np.abs(stack.coord).max() > _PDB_LIMIT_ANG:
+        raise FormatError("a coordinate is beyond 999 Å, which PDB cannot hold; ask for mmcif or sdf")
+    stack.bonds = None
+    file = PDBFile()
+    file.set_structure(stack)
+    lines = [line for line in file.lines if line.startswith(("ATOM", "HETATM"))]
+    count = stack.array_length()
+    return [lines[k * count : (k + 1) * count] for k in range(stack.stack_depth())]
+
+
+def _connections(ensemble: Ensemble) -> list[str]:
+    """CONECT records: for each atom the serials of its neighbours, at most four a line."""
+    lines = []
+    for atom in ensemble.molecule.mol.GetAtoms():
+        partners = sorted(n.GetIdx() + 1 for n in atom.GetNeighbors())
+        for start in range(0, len(partners), 4):
+            serials = "".join(f"{k:5d}" for k in partners[start : start + 4])
+            lines.append(f"CONECT{atom.GetIdx() + 1:5d}{serials}")
+    return lines
+
+
+def _block_name(text: str, file: CIFFile) -> str:
+    """Printable name without blanks that the file does not have yet."""
+    base = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in one_line(text)) or "molecule"
+    name, number = base, 1
+    while name in file:
+        number += 1
+        name = f"{base}_{number}"
+    return name
+
+
+def _chunks(text: str, width: int) -> list[str]:
+    return [text[k : k + width] for k in range(0, len(text), width)] or [""]
