@@ -1,0 +1,164 @@
+"""Measure a model, or the checkpoint of a run, on a test set: tables, curves and one JSON record."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from safetensors.torch import load_file
+
+from app import __version__
+from app.commands.train import pick_device
+from models.data.datasets import read_set
+from models.errors import DataError
+from models.evaluation.report import build_record, draw_curves, to_markdown
+from models.evaluation.run import EvaluationConfig, evaluate
+from models.networks.preconditioning import PreconditionedDenoiser
+from models.pipeline import SampleOptions
+from models.training.config import read_config
+from models.weights import Model, build_model, load_model
+
+console = Console(stderr=True)
+
+
+def run(
+    data: Path,
+    name: str | None,
+    weights: Path,
+    run_folder: Path | None,
+    options: SampleOptions,
+    config: EvaluationConfig,
+    device_name: str,
+    folder: Path,
+) -> None:
+    """Evaluate on one set and write `evaluation.json`, `.md` and `.png` into `folder`."""
+    if (name is None) == (run_folder is None):
+        raise DataError("name either a registered model with --model or the folder of a training run with --run")
+    device = pick_device(device_name)
+    model = load_run(run_folder, device) if run_folder else load_model(str(name), weights, device)
+    references = list(read_set(data))
+    folder.mkdir(parents=True, exist_ok=True)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    with _progress() as on_progress:
+        evaluation = evaluate(model, references, options, config, time.perf_counter, on_progress)
+    about = {
+        "date": date,
+        "command": ["shapespace", *sys.argv[1:]],
+        "versions": {"shapespace": __version__, **{name: version(name) for name in ("rdkit", "torch", "numpy")}},
+        "machine": machine(device),
+        "model": describe(model),
+        "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest(), "molecules": len(references)},
+        "settings": asdict(options),
+    }
+    write(build_record(evaluation, config, about), folder)
+    console.print(f"wrote evaluation.json, evaluation.md and evaluation.png to {folder}")
+
+
+def write(record: dict[str, Any], folder: Path) -> None:
+    """Write a record, its tables and its curves."""
+    (folder / "evaluation.json").write_text(json.dumps(record, allow_nan=False, indent=1), encoding="utf-8")
+    (folder / "evaluation.md").write_text(f"# Evaluation\n\n{to_markdown(record)}", encoding="utf-8")
+    draw_curves(record).savefig(folder / "evaluation.png", dpi=150)
+
+
+def load_run(folder: Path, device: torch.device) -> Model:
+    """The averaged weights of a training run as a model.
+
+    Args:
+        folder: With `config.json` and `checkpoint/average.safetensors`.
+        device: Where to put the network.
+
+    Returns:
+        The model in evaluation mode, named after the folder.
+
+    Raises:
+        DataError: The folder has no configuration or no checkpoint yet.
+    """
+    config_path, checkpoint = folder / "config.json", folder / "checkpoint"
+    for path in (config_path, checkpoint / "average.safetensors"):
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing; give the --out folder of `shapespace train` after its first checkpoint"
+            )
+    config = read_config(config_path)
+    module = PreconditionedDenoiser(config.network)
+    module.load_state_dict(load_file(checkpoint / "average.safetensors"))
+    module.eval().requires_grad_(False).to(device)
+    progress = checkpoint / "progress.json"
+    card = {"training": asdict(config), "progress": json.loads(progress.read_text()) if progress.is_file() else {}}
+    return build_model(folder.resolve().name, module, asdict(config), card, device)
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """What the record says of the model."""
+    progress = model.card.get("progress", {})
+    return {
+        "name": model.name,
+        "parameters": sum(p.numel() for p in model.module.parameters()),
+        "prior": model.prior_kind,
+        "coupling": model.coupling,
+        **({"sha256": model.card["sha256"]} if "sha256" in model.card else {}),
+        **{f"trained_{key}": value for key, value in progress.items()},
+    }
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Where the times were measured."""
+    info = Path("/proc/cpuinfo")  # Linux; elsewhere platform knows
+    names = [line.split(":", 1)[1].strip() for line in _lines(info) if line.startswith("model name")]
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "device": str(device),
+        **gpu,
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def parse_thresholds(text: str) -> tuple[float, ...]:
+    """Lengths from `.05,.1,.5`, ascending.
+
+    Raises:
+        DataError: A part is not a number.
+    """
+    try:
+        return tuple(sorted({float(part) for part in text.split(",") if part.strip()}))
+    except ValueError:
+        raise DataError(f"--thresholds is {text!r}; give lengths in Å with commas between, such as .5,.75") from None
+
+
+def _lines(path: Path) -> Sequence[str]:
+    return path.read_text().splitlines() if path.is_file() else ()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each phase, made when the phase begins."""
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                   console=console)  # fmt: skip
+    tasks: dict[str, Any] = {}
+
+    def on_progress(phase: str, done: int, total: int) -> None:
+        if phase not in tasks:
+            tasks[phase] = bar.add_task(phase, total=total)
+        bar.update(tasks[phase], completed=done)
+
+    with bar:
+        yield on_progress

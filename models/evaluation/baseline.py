@@ -1,0 +1,107 @@
+"""What RDKit makes of the same molecules: ETKDGv3, and ETKDGv3 followed by MMFF94s.
+
+Axes: S conformers, N atoms.  Coordinates are in Å.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+from models.evaluation.conformers import Sampled, Score, Target, score
+
+EMBEDDED, RELAXED = "ETKDGv3", "ETKDGv3 + MMFF94s"
+MAX_ITERATIONS = 500
+
+
+@dataclass(frozen=True)
+class BaselineJob:
+    """One molecule to embed and relax.
+
+    Attributes:
+        target: What to make and what to compare with.
+        timeout_s: Time limit of the embedding, s.
+        clock: Seconds; a function that worker processes can import.
+    """
+
+    target: Target
+    timeout_s: float
+    clock: Callable[[], float]
+
+
+def embed(mol: Chem.Mol, count: int, seed: int, timeout_s: float) -> tuple[np.ndarray, str | None]:
+    """Embed with ETKDGv3, without pruning.
+
+    RDKit drops everything when the time is up, and then still lists one conformer, -1; so the conformers are counted.
+
+    Args:
+        mol: Molecule with explicit hydrogens and full stereo.
+        count: Conformers.
+        seed: Above 0; with 0 RDKit repeats one conformer.
+        timeout_s: Time limit of the molecule, rounded up to whole seconds.
+
+    Returns:
+        Coordinates; fewer than asked for where single conformers failed.  [S, N, 3]
+        Why there are none, or None.
+    """
+    copy = Chem.Mol(mol)
+    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = seed
+    parameters.timeout = ceil(timeout_s)
+    parameters.numThreads = 1
+    failure: str | None = None
+    with rdBase.BlockLogs():
+        try:
+            returned = list(rdDistGeom.EmbedMultipleConfs(copy, count, parameters))
+            if not copy.GetNumConformers():
+                failure = "embedding_timeout" if returned == [-1] else "embedding_failed"
+        except (RuntimeError, ValueError):  # broken invariants of RDKit
+            failure = "embedding_error"
+    kept = [] if failure else [conformer.GetPositions() for conformer in copy.GetConformers()]
+    return np.array(kept).reshape(-1, mol.GetNumAtoms(), 3), failure
+
+
+def relax(mol: Chem.Mol, coordinates: np.ndarray) -> tuple[np.ndarray, int, str | None]:
+    """Minimise the MMFF94s energy of each conformer.
+
+    Args:
+        mol: Molecule with explicit hydrogens.
+        coordinates: Where to start.  [S, N, 3]
+
+    Returns:
+        Relaxed coordinates.  [S, N, 3]
+        How many were still moving after `MAX_ITERATIONS`.
+        Why there are none, or None.
+    """
+    with rdBase.BlockLogs():
+        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+            return coordinates[:0], 0, "no_mmff_parameters"
+        copy = Chem.Mol(mol, True)
+        for x in coordinates:
+            conformer = Chem.Conformer(mol.GetNumAtoms())
+            conformer.SetPositions(np.ascontiguousarray(x, dtype=np.float64))
+            copy.AddConformer(conformer, assignId=True)
+        results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
+            copy, numThreads=1, maxIters=MAX_ITERATIONS, mmffVariant="MMFF94s"
+        )
+    relaxed = np.array([conformer.GetPositions() for conformer in copy.GetConformers()])
+    return relaxed.reshape(coordinates.shape), sum(code == 1 for code, _ in results), None
+
+
+def score_baseline(job: BaselineJob) -> dict[str, Score]:
+    """Both baseline rows of one molecule; the time of the second includes the first."""
+    target, mol = job.target, job.target.molecule.mol
+    began = job.clock()
+    raw, failure = embed(mol, target.requested, target.seed, job.timeout_s)
+    embedded_s = job.clock() - began
+    began = job.clock()
+    relaxed, moving, relax_failure = relax(mol, raw) if len(raw) else (raw, 0, failure)
+    relaxed_s = embedded_s + job.clock() - began
+    return {
+        EMBEDDED: score(Sampled(target, raw, failure, embedded_s)),
+        RELAXED: score(Sampled(target, relaxed, relax_failure, relaxed_s, {"unconverged": moving})),
+    }

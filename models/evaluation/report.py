@@ -1,0 +1,257 @@
+"""An evaluation as one JSON record, and the record as a Markdown table and as curves.
+
+The record keeps every distance, so tables and curves for other thresholds can be made from it later.  In it, shares
+are between 0 and 1 and an infinite distance is null; tables show percent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.evaluation.baseline import MAX_ITERATIONS
+from models.evaluation.case import reference_deviations
+from models.evaluation.conformers import MAX_MATCHES, RESAMPLES, coverage, matching, summarise
+from models.evaluation.run import Evaluation, EvaluationConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMAT = 1
+RULES = (
+    "Two samples per reference conformer. Of molecules with more references than the limit, evenly spaced ones are "
+    "used; likewise of sets with more molecules than the limit.",
+    "RMSD: heavy atoms (no hydrogen at all), best superposition without reflection and best matching of equivalent "
+    f"atoms (RDKit GetBestRMS, at most {MAX_MATCHES} matchings).",
+    "COV: share of conformers closer than the threshold, strictly. AMR: mean distance to the nearest conformer. R "
+    "(recall) is taken over the references, P (precision) over the samples.",
+    "Cells: mean (median) over molecules and the 95 % bootstrap interval of the mean "
+    f"({RESAMPLES} resamples of the molecules, percentiles).",
+    "A molecule without samples counts as 0 in COV and is left out of AMR; its failure is named. A sample that is not "
+    "finite counts as a miss in COV-P and is left out of AMR-P.",
+    "'model, first draw' is every structure of the first attempt, unchecked. 'model, served' is what passed the "
+    "checks, after faulty structures were drawn again.",
+    "R/S and E/Z: share of specified centres and double bonds that are right in 3D, over all structures. Valid: share "
+    "of structures that pass every check, stereo included. Clash: share with two atoms too close that are not bonded.",
+    "Bond and angle deviation: mean absolute difference, hydrogens included, from the mean over the references of the "
+    "same molecule; mean over molecules.",
+    "Seconds per conformer: wall time, failures included, over conformers obtained. Model: sampling alone, with all "
+    "threads named above, its discarded draws included in 'served'. RDKit: one thread per process; the second row "
+    f"includes the embedding; MMFF94s takes at most {MAX_ITERATIONS} iterations.",
+    "Stereo that a SMILES leaves open is chosen by the seed, for the model and RDKit alike.",
+)
+
+
+def build_record(evaluation: Evaluation, config: EvaluationConfig, about: dict[str, Any]) -> dict[str, Any]:
+    """Everything there is to know of an evaluation, as plain JSON values.
+
+    Args:
+        evaluation: What was measured.
+        config: What was asked for.
+        about: What the science cannot know: model, data, sampler, versions, machine, date, command.
+
+    Returns:
+        The record; `about` keeps its keys at the top.
+    """
+    rows = [
+        {"name": row.name, "seconds": row.seconds, "molecules": [asdict(score) for score in row.scores]}
+        for row in evaluation.rows
+    ]
+    spreads = [reference_deviations(case) for case in evaluation.cases]
+    molecules = [
+        {
+            "smiles": case.smiles,
+            "sampled_smiles": case.target.molecule.smiles if case.target else None,
+            "atoms": case.target.molecule.num_atoms if case.target else None,
+            "references": case.references,
+            "seed": case.target.seed if case.target else None,
+            "notes": list(case.target.molecule.notes) if case.target else [],
+            "failure": case.failure,
+        }
+        for case in evaluation.cases
+    ]
+    record = {
+        "format": FORMAT,
+        **about,
+        "settings": {**about.get("settings", {}), **asdict(config)},
+        "rules": list(RULES),
+        "summary": [summarise_row(row, config.thresholds_ang) for row in rows],
+        "references": {
+            "bond_deviation_ang": _mean([bond for bond, _ in spreads]),
+            "angle_deviation_deg": _mean([angle for _, angle in spreads]),
+        },
+        "checking_s": evaluation.checking_s,
+        "molecules": molecules,
+        "rows": rows,
+    }
+    return _plain(record)
+
+
+def summarise_row(row: dict[str, Any], thresholds_ang: Sequence[float]) -> dict[str, Any]:
+    """One row over all molecules, from its part of the record."""
+    scores = row["molecules"]
+    sides = {side: [_distances(score[f"{side}_ang"]) for score in scores] for side in ("recall", "precision")}
+    validity = [score["validity"] for score in scores]
+    samples = sum(score["samples"] for score in scores)
+
+    def share(part: str, whole: str) -> float | None:
+        total = sum(v[whole] for v in validity)
+        return sum(v[part] for v in validity) / total if total else None
+
+    return {
+        "name": row["name"],
+        "molecules": len(scores),
+        "molecules_without_samples": sum(score["samples"] == 0 for score in scores),
+        "failures": dict(Counter(score["failure"] for score in scores if score["failure"])),
+        "capped_molecules": sum(score["capped"] for score in scores),
+        "requested": sum(score["requested"] for score in scores),
+        "samples": samples,
+        "coverage": {
+            f"{threshold:g}": {
+                side: _fields(summarise([coverage(d, threshold) for d in distances]))
+                for side, distances in sides.items()
+            }
+            for threshold in thresholds_ang
+        },
+        "matching_ang": {
+            side: _fields(summarise([m for d in distances if (m := matching(d)) is not None]))
+            for side, distances in sides.items()
+        },
+        "valid": share("valid", "structures"),
+        "faults": dict(sum((Counter(v["faults"]) for v in validity), Counter())),
+        "right_centres": share("centres_right", "centres"),
+        "right_double_bonds": share("double_bonds_right", "double_bonds"),
+        "clashing": share("clashes", "structures"),
+        "bond_deviation_ang": _mean([v["bond_deviation_ang"] for v in validity]),
+        "angle_deviation_deg": _mean([v["angle_deviation_deg"] for v in validity]),
+        "seconds_per_conformer": row["seconds"] / samples if samples else None,
+        "counts": dict(sum((Counter(score["counts"]) for score in scores), Counter())),
+    }
+
+
+def to_markdown(record: dict[str, Any]) -> str:
+    """Tables and rules of a record, without headings, ready for a model card."""
+    rows = record["summary"]
+    thresholds = list(rows[0]["coverage"])
+    lines = [_about(record), ""]
+    for letter, side in (("R", "recall"), ("P", "precision")):
+        lines += _table(
+            [f"COV-{letter} < {t} Å, %" for t in thresholds] + [f"AMR-{letter}, Å", "molecules in AMR"],
+            [
+                [_cell(row["coverage"][t][side], 100, 1) for t in thresholds]
+                + [_cell(row["matching_ang"][side], 1, 3), str((row["matching_ang"][side] or {}).get("count", 0))]
+                for row in rows
+            ],
+            rows,
+        )
+    lines += _table(
+        ["valid, %", "R/S right, %", "E/Z right, %", "clash, %", "bonds off by, Å", "angles off by, °"],
+        [
+            [_number(row[key], 100, 1) for key in ("valid", "right_centres", "right_double_bonds", "clashing")]
+            + [_number(row["bond_deviation_ang"], 1, 4), _number(row["angle_deviation_deg"], 1, 2)]
+            for row in [*rows, {**dict.fromkeys(rows[0]), **record["references"]}]
+        ],
+        [*rows, {"name": "the references themselves"}],
+    )
+    lines += _table(
+        ["molecules", "without samples", "samples", "asked for", "s per conformer"],
+        [
+            [str(row[key]) for key in ("molecules", "molecules_without_samples", "samples", "requested")]
+            + [_number(row["seconds_per_conformer"], 1, 4)]
+            for row in rows
+        ],
+        rows,
+    )
+    lines += [f"- {row['name']}, {words}" for row in rows for words in _incidents(row)]
+    opened = sum(bool(molecule["notes"]) for molecule in record["molecules"])
+    lines += [f"- {opened} molecules leave stereo open."] if opened else []
+    return "\n".join([*lines, *(f"- {rule}" for rule in record["rules"]), ""])
+
+
+def draw_curves(record: dict[str, Any]) -> Figure:
+    """COV-R and COV-P of every row against the threshold, up to twice the largest one in the table."""
+    from matplotlib.figure import Figure  # here, because a table needs no pictures
+
+    thresholds = [float(t) for t in record["summary"][0]["coverage"]]
+    grid = np.linspace(0, 2 * max(thresholds), 201)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, letter, side in zip(axes, "RP", ("recall", "precision"), strict=True):
+        for row in record["rows"]:
+            distances = [_distances(score[f"{side}_ang"]) for score in row["molecules"]]
+            curve = [100 * np.mean([coverage(d, threshold) for d in distances]) for threshold in grid]
+            axis.plot(grid, curve, label=row["name"])
+        for threshold in thresholds:
+            axis.axvline(threshold, color="0.85", linewidth=0.8, zorder=0)
+        axis.set(xlabel="threshold, Å", ylabel=f"COV-{letter}, %", xlim=(0, grid[-1]), ylim=(0, 100))
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def _fields(record: Any) -> dict[str, Any] | None:
+    """Fields of a record, or None."""
+    return None if record is None else asdict(record)
+
+
+def _distances(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.inf if value is None else value for value in values], dtype=np.float64)
+
+
+def _about(record: dict[str, Any]) -> str:
+    """One paragraph: model, set, sampler, versions, machine, date, as far as the record says."""
+    parts = []
+    for key in ("model", "data", "settings", "versions", "machine"):
+        if record.get(key):
+            values = record[key]
+            parts.append(f"{key}: " + ", ".join(f"{name} {_words(value)}" for name, value in values.items()))
+    return "; ".join([*parts, *([f"date: {record['date']}"] if record.get("date") else [])]) + "."
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _table(titles: list[str], cells: list[list[str]], rows: Sequence[dict[str, Any]]) -> list[str]:
+    head = ["| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
+    return [*head, *(f"| {r['name']} | " + " | ".join(line) + " |" for r, line in zip(rows, cells, strict=True)), ""]
+
+
+def _cell(summary: dict[str, float] | None, factor: float, digits: int) -> str:
+    if summary is None:
+        return "-"
+    mean, median, low, high = (f"{factor * summary[k]:.{digits}f}" for k in ("mean", "median", "low", "high"))
+    return f"{mean} ({median}) [{low}, {high}]"
+
+
+def _number(value: float | None, factor: float, digits: int) -> str:
+    return "-" if value is None else f"{factor * value:.{digits}f}"
+
+
+def _incidents(row: dict[str, Any]) -> list[str]:
+    """What went wrong in a row, in words."""
+    listed = (("molecules without samples", row["failures"]), ("faults of structures", row["faults"]))
+    words = [f"{what}: {', '.join(f'{count} {k}' for k, count in found.items())}." for what, found in listed if found]
+    if row["capped_molecules"]:
+        words.append(f"molecules with more matchings of atoms than were tried: {row['capped_molecules']}.")
+    return words + [f"{key}: {count}." for key, count in row["counts"].items()]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _plain(value: Any) -> Any:
+    """JSON values: tuples to lists, infinities to null, floats to 6 digits."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6) if isfinite(value) else None
+    return value

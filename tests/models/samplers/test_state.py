@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.samplers.noise import SeededNoise
+from models.samplers.prior import build_prior
+from models.samplers.schedule import build_schedule
+from models.samplers.state import advance, start
+from models.samplers.steps import StepConfig, build_step
+
+SCHEDULE = build_schedule("quadratic")
+every_kind = pytest.mark.parametrize("kind", ["ode", "heun", "sde"])
+
+
+def toy(x, t):
+    """Smooth, with values that depend on t, and zero where x is: it needs no mask."""
+    return (0.5 + t[:, None, None]) * torch.sin(x)
+
+
+def fresh(counts, steps, seeds, dtype=torch.float64):
+    size = max(counts)
+    mask = torch.arange(size)[None] < torch.tensor(counts)[:, None]
+    bonded = torch.zeros(len(counts), size, size, dtype=torch.bool)
+    state = start(build_prior("gaussian", 1.0), SeededNoise(seeds, counts), mask, bonded, steps)
+    return replace(state, x=state.x.to(dtype))
+
+
+def run(state, step, times):
+    for _ in range(times):
+        state = advance(state, toy, step, SCHEDULE)
+    return state
+
+
+def test_start_is_the_prior_of_the_first_draw():
+    state = fresh([3, 5], 10, [1, 2], torch.float32)
+    first = SeededNoise([1, 2], [3, 5]).draw(torch.zeros(2, 5, 3))
+    torch.testing.assert_close(state.x, build_prior("gaussian", 1.0)(first, state.mask, torch.zeros(2, 5, 5)))
+    assert state.done.tolist() == [0, 0]
+    assert state.total.tolist() == [10, 10]
+    assert len(state) == 2
+
+
+@every_kind
+def test_advance_ends_each_item_after_its_own_total(kind):
+    step = build_step(StepConfig(kind))
+    state = fresh([4, 4, 4], 3, [1, 2, 3])
+    state = replace(state, total=torch.tensor([3, 1, 6]))
+    for count in range(1, 7):
+        state = advance(state, toy, step, SCHEDULE)
+        assert state.done.tolist() == [min(count, total) for total in (3, 1, 6)]
+        assert state.finished.tolist() == [count >= total for total in (3, 1, 6)]
+
+
+@every_kind
+@pytest.mark.parametrize("quotient", [True, False])
+def test_finished_items_stay_exactly_where_they_are(kind, quotient):
+    step = build_step(StepConfig(kind, quotient))
+    state = replace(fresh([4, 6], 2, [1, 2]), total=torch.tensor([2, 9]))
+    state = run(state, step, 2)
+    later = run(state, step, 7)
+    assert torch.equal(later.x[0], state.x[0])
+    assert not torch.equal(later.x[1], state.x[1])
+    assert later.x.isfinite().all()
+
+
+@every_kind
+def test_items_with_different_totals_equal_runs_alone(kind):
+    step = build_step(StepConfig(kind))
+    mixed = replace(fresh([4, 6], 1, [1, 2]), total=torch.tensor([5, 12]))
+    mixed = run(mixed, step, 12)
+    torch.testing.assert_close(mixed.x[:1, :4], run(fresh([4], 5, [1]), step, 5).x)
+    torch.testing.assert_close(mixed.x[1:], run(fresh([6], 12, [2]), step, 12).x)
+
+
+@every_kind
+@pytest.mark.parametrize("counts", [(5, 9), (9, 5)])
+def test_join_at_step_17_equals_running_alone(kind, counts):
+    first, second = counts
+    step = build_step(StepConfig(kind))
+    running = run(fresh([first], 40, [11]), step, 17)
+    joined = run(running.join(fresh([second, second], 30, [12, 13])), step, 30)
+    assert joined.finished.all()
+    torch.testing.assert_close(joined.x[:1, :first], run(fresh([first], 40, [11]), step, 40).x)
+    torch.testing.assert_close(joined.x[1:, :second], run(fresh([second, second], 30, [12, 13]), step, 30).x)
+    assert (joined.x[~joined.mask] == 0).all()
+
+
+def test_join_keeps_order_and_pads():
+    left, right = fresh([2, 3], 5, [1, 2]), fresh([6], 8, [3])
+    both = left.join(right)
+    assert both.x.shape == (3, 6, 3)
+    assert torch.equal(both.x[:2, :3], left.x)
+    assert torch.equal(both.x[2:], right.x)
+    assert both.mask.sum(1).tolist() == [2, 3, 6]
+    assert both.total.tolist() == [5, 5, 8]
+    assert both.noise.counts == [2, 3, 6]
+
+
+def test_take_keeps_order_and_streams():
+    step = build_step(StepConfig("sde"))
+    state = replace(fresh([3, 4, 5], 6, [1, 2, 3]), total=torch.tensor([6, 7, 8]))
+    state = run(state, step, 2)
+    some = state.take(torch.tensor([2, 0]))
+    assert torch.equal(some.x, state.x[[2, 0]])
+    assert some.mask.sum(1).tolist() == [5, 3]
+    assert some.total.tolist() == [8, 6]
+    assert some.done.tolist() == [2, 2]
+    alone = run(fresh([5], 8, [3]), step, 8)
+    torch.testing.assert_close(run(some, step, 6).x[:1], alone.x)
+
+
+def test_take_of_unfinished_items_goes_on_alone():
+    step = build_step(StepConfig("sde"))
+    state = run(replace(fresh([4, 4], 3, [1, 2]), total=torch.tensor([3, 10])), step, 3)
+    left = state.take((~state.finished).nonzero()[:, 0])
+    assert len(left) == 1
+    torch.testing.assert_close(run(left, step, 7).x, run(fresh([4], 10, [2]), step, 10).x)
