@@ -29,6 +29,78 @@ def root(
         raise typer.Exit
 
 
+Weights = Annotated[
+    Path | None, typer.Option(help="Folder with registry.json and the weights.", show_default="weights")
+]
+ModelName = Annotated[str | None, typer.Option("--model", help="Name in the registry.", show_default="molecules-small")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")]
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="$HOST or 127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", show_default="$PORT or 8000")] = None,
+    weights: Weights = None,
+    model: ModelName = None,
+    device: Device = None,
+) -> None:
+    """Start the HTTP service.
+
+    Every setting can also come from the environment, as SHAPESPACE_<NAME>; see the README.
+
+    Example: `shapespace serve --port 8080`
+    """
+    from app.commands import serve as command
+
+    command.run(host, port, weights, model, device)
+
+
+@cli.command()
+def sample(
+    source: Annotated[str, typer.Argument(help="A SMILES, a .smi or .sdf file, or - for SMILES on standard input.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="File (.sdf .pdb .xyz .cif), .zip, or a folder with a file per molecule."),
+    ],
+    count: Annotated[int, typer.Option("--num-conformers", "-n", min=1, help="Conformers of each molecule.")] = 10,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**53 - 1, help="Same seed, same structures.", show_default="drawn")
+    ] = None,
+    kind: Annotated[str, typer.Option("--sampler", help="ode, heun or sde.")] = "ode",
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps; time grows in proportion.")] = 50,
+    schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "uniform",
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="sdf, pdb, xyz or mmcif.", show_default="by extension, or sdf")
+    ] = None,
+    stereo: Annotated[
+        str, typer.Option(help="Stereo left open: 'sample' chooses one isomer by the seed, 'enumerate' makes all.")
+    ] = "sample",
+    max_stereoisomers: Annotated[int, typer.Option(min=1, max=64, help="Limit of 'enumerate'.")] = 8,
+    weights: Weights = None,
+    model: ModelName = None,
+    device: Device = None,
+) -> None:
+    """Sample conformers without a server.
+
+    Each conformer is checked: finite, bonds whole, no clash, and the stereochemistry that was asked for.  The exit code
+    is 0 when all were made, 1 when some are missing (the reasons are printed), 2 when nothing could be tried.
+
+    Examples:
+
+    `shapespace sample "CCO" -n 10 -o out.sdf --seed 1`
+
+    `shapespace sample in.smi -n 50 -o out_dir --format pdb`
+    """
+    if stereo not in ("sample", "enumerate"):
+        raise typer.BadParameter(f"{stereo!r}; allowed: sample, enumerate", param_hint="--stereo")
+    from app.commands import sample as command
+
+    code = command.run(
+        source, out, count, seed, kind, steps, schedule, file_format, stereo, max_stereoisomers, weights, model, device
+    )
+    raise typer.Exit(code)
+
+
 @cli.command()
 def train(
     config: Annotated[Path, typer.Option(help="JSON file of a training run, such as weights/configs/*.json.")],
@@ -52,6 +124,88 @@ def train(
     from app.commands import train as command
 
     command.run(config, data or [], exclude or [], out, budget_s, device, threads)
+
+
+@cli.command()
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Test set (npz) with reference conformers.")],
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, evaluation.md and evaluation.png.")],
+    model: Annotated[str | None, typer.Option(help="Registered model; or give --run.")] = None,
+    weights: Weights = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a training run; its averaged weights are used.")] = None,
+    sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "ode",
+    steps: Annotated[int, typer.Option(help="Sampler steps.")] = 50,
+    max_references: Annotated[int, typer.Option(help="Most reference conformers of a molecule, evenly spaced.")] = 20,
+    max_molecules: Annotated[int | None, typer.Option(help="Most molecules, evenly spaced; all by default.")] = None,
+    thresholds: Annotated[str, typer.Option(help="Thresholds of COV in Å, with commas between.")] = ".05,.1,.5,.75",
+    seed: Annotated[int, typer.Option(help="Fixes the samples of every row.")] = 0,
+    processes: Annotated[int, typer.Option(help="Processes that embed and score.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    baseline: Annotated[bool, typer.Option(help="Measure ETKDGv3 and MMFF94s on the same molecules.")] = True,
+) -> None:
+    """Measure a model on a test set, and RDKit beside it.
+
+    Example: `shapespace evaluate --data test.npz --model molecules-small --max-molecules 50 --out out/small`
+    """
+    from app.commands import evaluate as command
+    from app.settings import default_weights_dir
+
+    options = command.SampleOptions(kind=sampler, steps=steps)
+    config = command.EvaluationConfig(
+        max_references, max_molecules, command.parse_thresholds(thresholds), seed, processes, baseline
+    )
+    command.run(data, model, weights or default_weights_dir(), run, options, config, device, out)
+
+
+@cli.command()
+def bench(
+    steps: Annotated[int, typer.Option(help="Sampler steps that a conformer is counted with.")] = 50,
+    repeats: Annotated[int, typer.Option(min=1, help="Steps that are timed; the median counts.")] = 10,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    weights: Weights = None,
+    model: ModelName = None,
+    device: Device = None,
+) -> None:
+    """Measure the sampler: conformers per second by size and batch, and the share spent in projection."""
+    from app.commands import bench as command
+
+    command.run(steps, repeats, out, weights, model, device)
+
+
+@cli.command()
+def draw(
+    source: Annotated[Path, typer.Argument(help="SDF with the conformers of each molecule one after another.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG, SVG or PDF.")],
+    hydrogens: Annotated[bool, typer.Option(help="Draw hydrogens too.")] = False,
+    columns: Annotated[int, typer.Option(min=1, help="Molecules in a row.")] = 4,
+) -> None:
+    """Draw ensembles: the conformers of each molecule, superposed on its heavy atoms.
+
+    Example: `shapespace draw out.sdf -o out.png`
+    """
+    from app.commands import draw as command
+
+    command.run(source, out, hydrogens, columns)
+
+
+@cli.command()
+def ship(
+    run: Annotated[Path, typer.Option(help="Folder of a training run.")],
+    name: Annotated[str, typer.Option(help="Name in the registry.")],
+    about: Annotated[Path, typer.Option(help="Markdown: source and licence of the data, known limits.")],
+    evaluation: Annotated[
+        list[Path] | None, typer.Option(help="evaluation.json made by `shapespace evaluate`; may be repeated.")
+    ] = None,
+    weights: Annotated[Path, typer.Option(help="Folder with registry.json.")] = Path("weights"),
+) -> None:
+    """Turn a training run into shipped weights: file, registry entry, card, loss curve.
+
+    Example: `shapespace ship --run runs/small --name molecules-small --about weights/configs/molecules-small.md
+    --evaluation runs/small/qm9/evaluation.json`
+    """
+    from app.commands import ship as command
+
+    command.run(run, name, weights, evaluation or [], about)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load
+from safetensors.torch import load, save
+from torch import Tensor
 
 from models.errors import SamplerError, WeightsError
 from models.networks.denoiser import DenoiserConfig
@@ -56,12 +57,55 @@ class Model:
             )
 
 
+def pick_device(name: str) -> torch.device:
+    """`auto` means the first GPU, or else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
 def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
     """All entries of the registry, by name."""
     path = folder / REGISTRY
     if not path.is_file():
         raise WeightsError(f"no {REGISTRY} in {folder.resolve()}; set the folder with --weights or SHAPESPACE_WEIGHTS")
     return json.loads(path.read_text())["models"]
+
+
+def find_weights(name: str, folder: Path) -> tuple[dict[str, Any], Path]:
+    """Registry entry and file of a model.
+
+    Raises:
+        WeightsError: Unknown name or missing file.
+    """
+    registry = read_registry(folder)
+    if name not in registry:
+        raise WeightsError(f"unknown model {name!r}; registered: {', '.join(sorted(registry))}")
+    path = folder / registry[name]["file"]
+    if not path.is_file():
+        raise WeightsError(f"the weights file {path.resolve()} is missing; the registry names it for {name!r}")
+    return registry[name], path
+
+
+def save_model(name: str, folder: Path, tensors: dict[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
+    """Write a weights file and its registry entry.
+
+    Args:
+        name: Name in the registry; an entry of this name is replaced.
+        folder: Where the registry is.
+        tensors: State of a `PreconditionedDenoiser`.
+        card: `network` and `training` are needed to load the model again; the rest is for people.
+
+    Returns:
+        The entry, which is the card with file, size and checksum.
+    """
+    content = save(tensors)
+    file = f"{name}.safetensors"
+    (folder / file).write_bytes(content)
+    entry = {"file": file, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **card}
+    known = read_registry(folder) if (folder / REGISTRY).is_file() else {}
+    (folder / REGISTRY).write_text(json.dumps({"models": {**known, name: entry}}, indent=2) + "\n")
+    return entry
 
 
 def load_model(name: str, folder: Path, device: torch.device) -> Model:
@@ -78,13 +122,7 @@ def load_model(name: str, folder: Path, device: torch.device) -> Model:
     Raises:
         WeightsError: Unknown name, missing file, or a file that is not the registered one.
     """
-    registry = read_registry(folder)
-    if name not in registry:
-        raise WeightsError(f"unknown model {name!r}; registered: {', '.join(sorted(registry))}")
-    card = registry[name]
-    path = folder / card["file"]
-    if not path.is_file():
-        raise WeightsError(f"the weights file {path.resolve()} is missing; the registry names it for {name!r}")
+    card, path = find_weights(name, folder)
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != card["sha256"]:

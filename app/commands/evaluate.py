@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,15 +20,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import load_file
 
 from app import __version__
-from app.commands.train import pick_device
+from app.commands.machine import describe_machine
 from models.data.datasets import read_set
 from models.errors import DataError
-from models.evaluation.report import build_record, draw_curves, to_markdown
+from models.evaluation.curves import draw_curves
+from models.evaluation.report import build_record, to_markdown
 from models.evaluation.run import EvaluationConfig, evaluate
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.pipeline import SampleOptions
 from models.training.config import read_config
-from models.weights import Model, build_model, load_model
+from models.weights import Model, build_model, load_model, pick_device
 
 console = Console(stderr=True)
 
@@ -52,14 +51,14 @@ def run(
     model = load_run(run_folder, device) if run_folder else load_model(str(name), weights, device)
     references = list(read_set(data))
     folder.mkdir(parents=True, exist_ok=True)
-    date = datetime.now(UTC).isoformat(timespec="seconds")
+    date, place = datetime.now(UTC).isoformat(timespec="seconds"), describe_machine(device)
     with _progress() as on_progress:
         evaluation = evaluate(model, references, options, config, time.perf_counter, on_progress)
     about = {
         "date": date,
         "command": ["shapespace", *sys.argv[1:]],
         "versions": {"shapespace": __version__, **{name: version(name) for name in ("rdkit", "torch", "numpy")}},
-        "machine": machine(device),
+        "machine": place,
         "model": describe(model),
         "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest(), "molecules": len(references)},
         "settings": asdict(options),
@@ -116,22 +115,6 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """Where the times were measured."""
-    info = Path("/proc/cpuinfo")  # Linux; elsewhere platform knows
-    names = [line.split(":", 1)[1].strip() for line in _lines(info) if line.startswith("model name")]
-    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
-    return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "device": str(device),
-        **gpu,
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
 def parse_thresholds(text: str) -> tuple[float, ...]:
     """Lengths from `.05,.1,.5`, ascending.
 
@@ -142,10 +125,6 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
         return tuple(sorted({float(part) for part in text.split(",") if part.strip()}))
     except ValueError:
         raise DataError(f"--thresholds is {text!r}; give lengths in Å with commas between, such as .5,.75") from None
-
-
-def _lines(path: Path) -> Sequence[str]:
-    return path.read_text().splitlines() if path.is_file() else ()
 
 
 @contextmanager

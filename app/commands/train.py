@@ -14,10 +14,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.commands.machine import describe_machine
 from models.data.datasets import PackedSet, load_packed, pack, read_excluded, read_set, save_packed
 from models.errors import DataError
 from models.training.config import TrainConfig, read_config, to_json
 from models.training.loop import half_is_faster, train
+from models.weights import pick_device
 
 console = Console(stderr=True)
 
@@ -37,6 +39,7 @@ def run(
     if threads:
         torch.set_num_threads(threads)
     blocks = packed_data(folder, data, exclude, config)
+    (folder / "machine.json").write_text(json.dumps(describe_machine(device), indent=2))
     half = {"on": True, "off": False}.get(config.half)
     half = half_is_faster(device, time.perf_counter) if half is None else half
     total = sum(len(block.counts) for block in blocks)
@@ -74,13 +77,6 @@ def packed_data(folder: Path, data: Sequence[Path], exclude: Sequence[Path], con
     (folder / "data.json").write_text(json.dumps({"sources": [p.name for p in data], **counts}, indent=2))
     console.print(", ".join(f"{count:,} {reason}" for reason, count in counts.items()))
     return blocks
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` means the first GPU, or else the CPU."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _pinned_config(path: Path, folder: Path, budget_s: float | None) -> TrainConfig:

@@ -156,14 +156,25 @@ def build_molecules(mol: Chem.Mol, seed: int, enumerate_up_to: int = 1) -> list[
         return [_finish(mol, name, ())]
     listed = ", ".join(words[:8]) + (", ..." if len(words) > 8 else "")
     if enumerate_up_to <= 1:
-        isomer = next(_isomers(mol, 1, seed))
+        isomer = next(_isomers(mol, 1, seed), None)
+        if isomer is None:
+            raise _impossible(listed)
         note = f"stereo left open at {listed}: one stereoisomer was chosen by the seed; 'enumerate' gives all"
         return [_finish(isomer, name, (note,))]
     isomers = list(_isomers(mol, enumerate_up_to + 1, seed))
+    if not isomers:
+        raise _impossible(listed)
     note = f"stereo left open at {listed}: stereoisomer"
     kept = isomers[:enumerate_up_to]
     more = f"; only the first {enumerate_up_to} are sampled" if len(isomers) > enumerate_up_to else ""
     return [_finish(m, name, (f"{note} {k + 1} of {len(kept)}{more}",)) for k, m in enumerate(kept)]
+
+
+def _impossible(listed: str) -> MoleculeError:
+    return MoleculeError(
+        f"stereo is left open at {listed}, and no stereoisomer of it could be embedded; specify the stereo",
+        reason="impossible_stereo",
+    )
 
 
 def canonical_smiles(mol: Chem.Mol) -> str:

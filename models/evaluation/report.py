@@ -1,26 +1,22 @@
-"""An evaluation as one JSON record, and the record as a Markdown table and as curves.
+"""An evaluation as one JSON record, and the record as Markdown tables.
 
-The record keeps every distance, so tables and curves for other thresholds can be made from it later.  In it, shares
+The record keeps every distance, so tables for other thresholds can be made from it later.  In it, shares
 are between 0 and 1 and an infinite distance is null; tables show percent.
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from models.evaluation.baseline import MAX_ITERATIONS
 from models.evaluation.case import reference_deviations
 from models.evaluation.conformers import MAX_MATCHES, RESAMPLES, coverage, matching, summarise
+from models.evaluation.curves import distances_ang
 from models.evaluation.run import Evaluation, EvaluationConfig
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FORMAT = 1
 RULES = (
@@ -95,7 +91,7 @@ def build_record(evaluation: Evaluation, config: EvaluationConfig, about: dict[s
 def summarise_row(row: dict[str, Any], thresholds_ang: Sequence[float]) -> dict[str, Any]:
     """One row over all molecules, from its part of the record."""
     scores = row["molecules"]
-    sides = {side: [_distances(score[f"{side}_ang"]) for score in scores] for side in ("recall", "precision")}
+    sides = {side: [distances_ang(score[f"{side}_ang"]) for score in scores] for side in ("recall", "precision")}
     validity = [score["validity"] for score in scores]
     samples = sum(score["samples"] for score in scores)
 
@@ -138,7 +134,7 @@ def to_markdown(record: dict[str, Any]) -> str:
     """Tables and rules of a record, without headings, ready for a model card."""
     rows = record["summary"]
     thresholds = list(rows[0]["coverage"])
-    lines = [_about(record), ""]
+    lines = [*_about(record), ""]
     for letter, side in (("R", "recall"), ("P", "precision")):
         lines += _table(
             [f"COV-{letter} < {t} Å, %" for t in thresholds] + [f"AMR-{letter}, Å", "molecules in AMR"],
@@ -173,47 +169,20 @@ def to_markdown(record: dict[str, Any]) -> str:
     return "\n".join([*lines, *(f"- {rule}" for rule in record["rules"]), ""])
 
 
-def draw_curves(record: dict[str, Any]) -> Figure:
-    """COV-R and COV-P of every row against the threshold, up to twice the largest one in the table."""
-    from matplotlib.figure import Figure  # here, because a table needs no pictures
-
-    thresholds = [float(t) for t in record["summary"][0]["coverage"]]
-    grid = np.linspace(0, 2 * max(thresholds), 201)
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, letter, side in zip(axes, "RP", ("recall", "precision"), strict=True):
-        for row in record["rows"]:
-            distances = [_distances(score[f"{side}_ang"]) for score in row["molecules"]]
-            curve = [100 * np.mean([coverage(d, threshold) for d in distances]) for threshold in grid]
-            axis.plot(grid, curve, label=row["name"])
-        for threshold in thresholds:
-            axis.axvline(threshold, color="0.85", linewidth=0.8, zorder=0)
-        axis.set(xlabel="threshold, Å", ylabel=f"COV-{letter}, %", xlim=(0, grid[-1]), ylim=(0, 100))
-    axes[0].legend(frameon=False)
-    return figure
-
-
 def _fields(record: Any) -> dict[str, Any] | None:
     """Fields of a record, or None."""
     return None if record is None else asdict(record)
 
 
-def _distances(values: Sequence[float | None]) -> np.ndarray:
-    return np.array([np.inf if value is None else value for value in values], dtype=np.float64)
-
-
-def _about(record: dict[str, Any]) -> str:
-    """One paragraph: model, set, sampler, versions, machine, date, as far as the record says."""
-    parts = []
-    for key in ("model", "data", "settings", "versions", "machine"):
-        if record.get(key):
-            values = record[key]
-            parts.append(f"{key}: " + ", ".join(f"{name} {_words(value)}" for name, value in values.items()))
-    return "; ".join([*parts, *([f"date: {record['date']}"] if record.get("date") else [])]) + "."
+def _about(record: dict[str, Any]) -> list[str]:
+    """Model, set, settings, versions, machine and date, as far as the record says."""
+    parts = [key for key in ("model", "data", "settings", "versions", "machine") if record.get(key)]
+    lines = [f"- {key}: " + ", ".join(f"{k} {_words(v)}" for k, v in record[key].items()) for key in parts]
+    return [*lines, *([f"- date: {record['date']}"] if record.get("date") else [])]
 
 
 def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _table(titles: list[str], cells: list[list[str]], rows: Sequence[dict[str, Any]]) -> list[str]:

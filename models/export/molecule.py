@@ -55,6 +55,21 @@ def to_xyz(ensemble: Ensemble, model: str) -> str:
     return "".join(frames)
 
 
+def to_summary(ensemble: Ensemble) -> dict[str, Any]:
+    """What became of a molecule, without coordinates, as plain JSON values."""
+    return {
+        "id": ensemble.molecule.id,
+        "status": ensemble.status,
+        "smiles": ensemble.molecule.smiles,
+        "num_requested": ensemble.requested,
+        "num_returned": len(ensemble.conformers),
+        "notes": list(ensemble.molecule.notes),
+        "problems": [{"reason": p.reason, "detail": p.detail, "count": p.count} for p in ensemble.problems],
+        # only structures whose stereo was perceived again and found right are in an ensemble
+        "conformers": [{"index": c.index, "seed": c.seed, "stereo_ok": True} for c in ensemble.conformers],
+    }
+
+
 def to_values(ensemble: Ensemble) -> dict[str, Any]:
     """Plain JSON values: atoms, bonds and coordinates in Å, rounded to 1e-4."""
     mol = ensemble.molecule.mol

@@ -27,6 +27,7 @@ class TrainConfig:
         tokens_per_step: Padded tokens in one optimiser step; sets the batch size of each bucket.
         learning_rate: Peak rate of AdamW, for embeddings, biases and the read-out.
         matrix_learning_rate: Peak rate of Muon, for the weight matrices inside the layers; 0 uses AdamW for all.
+            Muon orthogonalises in bfloat16: on a CPU without bfloat16 products it costs more than the network.
         weight_decay: Decoupled decay of matrices.
         warmup_steps: Steps of linear warm-up.
         decay_share: Last share of the budget over which the rate falls linearly to zero.

@@ -123,7 +123,7 @@ class Oracle:
         """Store a structure."""
         self.known[molecule.features.pairs.astype(np.int64).tobytes()] = x
 
-    def __call__(self, batch, x, t, guess=None, half=False):  # noqa: D102
+    def __call__(self, batch, x, t, guess=None, half=False):
         self.calls += 1
         target = torch.zeros_like(x)
         for row, count in enumerate(batch.token_mask.sum(1).tolist()):
@@ -173,7 +173,12 @@ def train_config(tiny_config: Callable[..., DenoiserConfig]) -> Callable[..., Tr
 
     def build(**changes) -> TrainConfig:
         base = TrainConfig(
-            network=tiny_config(), tokens_per_step=80, warmup_steps=5, compile=False, budget_s=40.0, bucket_sizes=(8, 16)
+            network=tiny_config(),
+            tokens_per_step=80,
+            warmup_steps=5,
+            compile=False,
+            budget_s=40.0,
+            bucket_sizes=(8, 16),
         )
         return replace(base, **changes)
 

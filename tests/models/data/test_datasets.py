@@ -49,7 +49,7 @@ def test_set_is_read_in_its_layout(tmp_path, references):
 
 
 def test_missing_set_is_named(tmp_path):
-    with pytest.raises(DataError, match="nothing.npz"):
+    with pytest.raises(DataError, match=r"nothing\.npz"):
         list(read_set(tmp_path / "nothing.npz"))
     with pytest.raises(DataError, match=r"nothing\.csv"):
         read_excluded([tmp_path / "nothing.csv"])

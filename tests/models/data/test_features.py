@@ -143,7 +143,9 @@ def test_double_bond_marks_are_cis_and_trans(molecule_of, smiles, cis):
         assert sorted(marks[frozenset((a, b))] for b in second) == [False, True]
 
 
-@pytest.mark.parametrize("smiles", ["C/C=C/C", "C/C=C\\C", "F/C(Cl)=C(/C)Br", "C/C=N/O", "C1CC/C=C/CCC1", "C/C=C\\C=C\\F"])
+@pytest.mark.parametrize(
+    "smiles", ["C/C=C/C", "C/C=C\\C", "F/C(Cl)=C(/C)Br", "C/C=N/O", "C1CC/C=C/CCC1", "C/C=C\\C=C\\F"]
+)
 def test_cis_marks_agree_with_the_structure(molecule_of, structure_of, smiles):
     molecule = molecule_of(smiles)
     x = structure_of(molecule)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 from models.data.elements import ELEMENTS, MAX_ATOMS
 from models.data.molecule import (
@@ -107,10 +108,9 @@ def test_refused_molblock_says_why(text, reason, words):
 
 
 def test_largest_molecule_is_read():
-    assert read_smiles("C" * 83 + "O" + "C#C").GetNumAtoms() == MAX_ATOMS - 1
-    assert read_smiles("C" * 84 + "F").GetNumAtoms() == MAX_ATOMS - 2
-    assert read_smiles("C" * 84 + "N=O").GetNumAtoms() == MAX_ATOMS - 1
-    assert read_smiles("C" * 84 + "ON").GetNumAtoms() == MAX_ATOMS + 1
+    assert read_smiles("C" * 84 + "OO").GetNumAtoms() == MAX_ATOMS
+    with pytest.raises(MoleculeError, match=f"{MAX_ATOMS + 1} atoms"):
+        read_smiles("C" * 84 + "OOO")
 
 
 def test_largest_charge_is_read():
@@ -246,15 +246,15 @@ def test_meso_isomers_are_counted_once():
     assert len({m.smiles for m in molecules}) == len(molecules) == 3
 
 
-@pytest.mark.parametrize("smiles", ["C1C2CC3CC1CC(C2)C3", "C1CN2CCC1CC2", "CC=C=CC"])
+@pytest.mark.parametrize("smiles", ["C1CN2CCC1CC2", "CC=C=CC"])
 def test_molecule_with_one_isomer_has_no_note_of_a_choice(smiles):
     assert build_molecules(read_smiles(smiles), 0)[0].notes == ()
 
 
 def test_isomers_of_bridged_rings_can_exist():
-    for molecule in build_molecules(read_smiles("CC1CC2CCC1C2"), 0, 16):
+    for molecule in build_molecules(read_smiles("CC1CC2CCC1C2"), 0, 2):
         copy = Chem.Mol(molecule.mol)
-        assert Chem.rdDistGeom.EmbedMolecule(copy, randomSeed=1) == 0
+        assert rdDistGeom.EmbedMolecule(copy, randomSeed=1) == 0
 
 
 def test_atom_maps_do_not_make_stereocentres():

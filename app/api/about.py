@@ -1,0 +1,26 @@
+"""What is served and what is allowed: model cards and limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from app.intake.limits import limits
+from models.weights import read_registry
+
+router = APIRouter(tags=["about"])
+
+
+@router.get("/v1/models", operation_id="list_models", summary="Model cards")
+def list_models(request: Request) -> dict[str, Any]:
+    """The card of every registered model; `served` says which one answers requests."""
+    settings = request.app.state.settings
+    cards = read_registry(settings.weights_dir)
+    return {"models": [{"name": name, "served": name == settings.model, **card} for name, card in cards.items()]}
+
+
+@router.get("/v1/limits", operation_id="list_limits", summary="Limits of requests")
+def list_limits(request: Request) -> dict[str, Any]:
+    """Sizes, counts, elements, formats and samplers that are allowed."""
+    return limits(request.app.state.settings)

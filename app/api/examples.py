@@ -1,0 +1,24 @@
+"""Requests shown in the OpenAPI document; a test sends each of them."""
+
+from __future__ import annotations
+
+REQUEST_EXAMPLES = {
+    "one": {
+        "summary": "Ten conformers of L-alanine",
+        "value": {"molecules": [{"id": "alanine", "smiles": "C[C@H](N)C(=O)O"}], "num_conformers": 10, "seed": 7},
+    },
+    "several": {
+        "summary": "Several molecules, another sampler, coordinates as JSON",
+        "value": {
+            "molecules": [{"smiles": "CCO"}, {"smiles": "C/C=C/C"}],
+            "num_conformers": 2,
+            "seed": 1,
+            "sampler": {"kind": "heun", "steps": 20},
+            "format": "json",
+        },
+    },
+    "enumerate": {
+        "summary": "All stereoisomers of a molecule whose stereo is left open",
+        "value": {"molecules": [{"id": "a", "smiles": "CC(F)O"}], "num_conformers": 2, "stereo": "enumerate"},
+    },
+}

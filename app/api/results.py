@@ -1,0 +1,58 @@
+"""Ensembles and refusals to the records of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.intake.worker import Refusal
+from models.export.formats import Format
+from models.export.molecule import to_summary, to_values
+from models.structure import Ensemble
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one molecule: an ensemble, or why there is none."""
+
+    id: str
+    requested: int
+    answer: Ensemble | Refusal
+
+    @property
+    def returned(self) -> int:
+        """Conformers that were made."""
+        return 0 if isinstance(self.answer, Refusal) else len(self.answer.conformers)
+
+
+def to_record(outcome: Outcome, file_format: Format | None, model: str) -> dict[str, Any]:
+    """One entry of `results`.
+
+    Args:
+        outcome: What became of the molecule.
+        file_format: Of `structure`; None gives plain JSON values.
+        model: Name of the model.
+    """
+    answer = outcome.answer
+    if isinstance(answer, Refusal):
+        return {
+            "id": outcome.id,
+            "status": "failed",
+            "smiles": None,
+            "num_requested": outcome.requested,
+            "num_returned": 0,
+            "notes": [],
+            "problems": [{"reason": answer.reason, "detail": answer.detail, "count": outcome.requested}],
+            "conformers": [],
+            "structure": None,
+        }
+    structure = None
+    if answer.conformers:
+        structure = file_format.write([answer], model) if file_format else to_values(answer)
+    return {**to_summary(answer), "structure": structure}
+
+
+def ensembles(outcomes: Sequence[Outcome]) -> list[Ensemble]:
+    """Those that can be written to a file."""
+    return [o.answer for o in outcomes if isinstance(o.answer, Ensemble) and o.answer.conformers]

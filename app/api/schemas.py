@@ -1,0 +1,107 @@
+"""Request and response bodies: the public contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.intake.limits import MAX_ID_CHARS, MAX_STEREOISOMERS
+from models.pipeline import MAX_SEED, MAX_STEPS
+
+
+class _Body(BaseModel):
+    """Unknown fields are refused, and numbers must be numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class MoleculeSpec(_Body):
+    """One molecule, as SMILES or as an MDL mol block."""
+
+    id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = Field(
+        None, description="Your name for it; the place in the list by default."
+    )
+    smiles: str | None = Field(None, description="One molecule; implicit hydrogens are added after its own atoms.")
+    molblock: str | None = Field(None, description="MDL V2000 or V3000 block, in place of `smiles`.")
+
+    @model_validator(mode="after")
+    def one_input(self) -> MoleculeSpec:
+        """Exactly one of the two forms must be given."""
+        if (self.smiles is None) == (self.molblock is None):
+            raise ValueError("give exactly one of smiles and molblock")
+        return self
+
+
+class SamplerSpec(_Body):
+    """How to go from noise to structures."""
+
+    kind: Literal["ode", "heun", "sde"] = Field("ode", description="Euler, Heun, or Langevin steps.")
+    steps: int = Field(50, ge=1, le=MAX_STEPS, description="More steps cost more time in proportion.")
+    schedule: Literal["uniform", "quadratic", "log"] = Field("uniform", description="Time grid.")
+
+
+class ConformersRequest(_Body):
+    """Molecules to sample."""
+
+    molecules: list[MoleculeSpec] = Field(min_length=1)
+    num_conformers: int = Field(10, ge=1, description="Conformers of each molecule.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Same seed, same structures; drawn when absent.")
+    sampler: SamplerSpec = SamplerSpec()
+    format: Literal["sdf", "pdb", "xyz", "mmcif", "json"] = Field(
+        "sdf", description="Of `structure` in a JSON answer and of the files in a zip."
+    )
+    stereo: Literal["sample", "enumerate"] = Field(
+        "sample", description="Stereo left open: choose one stereoisomer by the seed, or make all of them."
+    )
+    max_stereoisomers: int = Field(8, ge=1, le=MAX_STEREOISOMERS, description="Limit of `enumerate`, per molecule.")
+    model: str | None = Field(None, description="Name of the model, to be sure of it; see `GET /v1/models`.")
+
+
+class ProblemCount(BaseModel):
+    """Why some conformers are missing."""
+
+    reason: str
+    detail: str
+    count: int
+
+
+class ConformerRecord(BaseModel):
+    """One conformer of `structure`, in its order."""
+
+    index: int
+    seed: int
+    stereo_ok: bool
+
+
+class MoleculeResult(BaseModel):
+    """What became of one molecule, or of one of its stereoisomers."""
+
+    id: str
+    status: Literal["ok", "partial", "failed"]
+    smiles: str | None = Field(description="Canonical isomeric SMILES of what was sampled.")
+    num_requested: int
+    num_returned: int
+    notes: list[str] = Field(description="What was decided for you, such as a stereocentre left open.")
+    problems: list[ProblemCount]
+    conformers: list[ConformerRecord]
+    structure: str | dict[str, Any] | None = Field(description="File text, or atoms, bonds and coordinates (json).")
+
+
+class Timing(BaseModel):
+    """Seconds of each part."""
+
+    read: float
+    wait: float
+    sample: float
+    write: float
+    total: float
+
+
+class ConformersResponse(BaseModel):
+    """Results in the order of the request."""
+
+    model: str
+    seed: int
+    results: list[MoleculeResult]
+    timing_s: Timing

@@ -1,0 +1,219 @@
+"""Sample molecules to files without a server."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.intake.pool import ReadingPool
+from app.intake.worker import Reading, Refusal
+from app.settings import Settings, build_settings
+from models.errors import FormatError, MoleculeError
+from models.export.archive import file_stem, to_zip
+from models.export.formats import FORMATS, Format, find_format
+from models.export.molecule import to_summary
+from models.structure import Ensemble, Molecule
+
+console = Console(stderr=True)
+_MOLECULES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where structures go: one file, a zip, or a folder with a file per molecule."""
+
+    path: Path
+    kind: str
+    file_format: Format
+
+
+def run(
+    source: str,
+    out: Path,
+    count: int,
+    seed: int | None,
+    kind: str,
+    steps: int,
+    schedule: str,
+    format_name: str | None,
+    stereo: str,
+    max_stereoisomers: int,
+    weights: Path | None,
+    model_name: str | None,
+    device: str | None,
+) -> int:
+    """Sample everything in `source` and write it to `out`.
+
+    Returns:
+        Exit code: 0 when every conformer was made, 1 when some are missing.
+    """
+    settings = build_settings(weights_dir=weights, model=model_name, device=device)
+    target = choose_target(out, format_name)
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    many = max_stereoisomers if stereo == "enumerate" else 1
+    readings = [Reading(form, text, name, seed, many) for form, text, name in read_source(source)]
+    pool = ReadingPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
+    pool.start()  # the children load RDKit while this process loads torch and the weights
+    try:
+        futures = [pool.submit(reading) for reading in readings]
+        return _sample_all(readings, futures, settings, target, count, seed, kind, steps, schedule)
+    finally:
+        pool.close()
+
+
+def choose_target(out: Path, format_name: str | None) -> Target:
+    """What `--out` means: a known extension is one file, `.zip` an archive, anything else a folder.
+
+    Raises:
+        FormatError: The extension and `--format` contradict each other, or neither is known.
+    """
+    by_extension = {f".{f.extension}": f for f in FORMATS.values()} | {".mmcif": FORMATS["mmcif"]}
+    suffix = out.suffix.lower()
+    named = find_format(format_name) if format_name else None
+    if suffix in by_extension:
+        if named and named != by_extension[suffix]:
+            raise FormatError(f"--out {out} is {by_extension[suffix].name} but --format is {named.name}; drop one")
+        return Target(out, "file", by_extension[suffix])
+    if suffix and suffix != ".zip" and not out.is_dir():
+        known = ", ".join([*by_extension, ".zip"])
+        raise FormatError(f"--out {out} has the unknown extension {suffix!r}; allowed: {known}, or a folder")
+    return Target(out, "zip" if suffix == ".zip" else "folder", named or FORMATS["sdf"])
+
+
+def read_source(source: str) -> list[tuple[str, str, str]]:
+    """Texts to read, as (form, text, name): a SMILES, a .smi or .sdf file, or `-` for SMILES on standard input.
+
+    Raises:
+        MoleculeError: The file is missing or holds nothing.
+    """
+    path = Path(source)
+    if source == "-":
+        entries = list(_smiles_lines(sys.stdin.read()))
+    elif path.suffix.lower() in (".smi", ".smiles", ".txt", ".sdf", ".sd", ".mol"):
+        if not path.is_file():
+            raise MoleculeError(f"no file at {source}; give a SMILES, a .smi or .sdf file, or - for standard input")
+        text = path.read_text(errors="replace")
+        entries = list(_blocks(text) if path.suffix.lower() in (".sdf", ".sd", ".mol") else _smiles_lines(text))
+    else:
+        entries = [("smiles", source, "")]
+    if not entries:
+        raise MoleculeError(f"{source} holds no molecule", reason="empty_input")
+    return [(form, text, name or f"molecule-{k + 1}") for k, (form, text, name) in enumerate(entries)]
+
+
+def _smiles_lines(text: str) -> Iterator[tuple[str, str, str]]:
+    """Lines of `SMILES name`; blank lines and those that begin with # are skipped."""
+    for line in text.splitlines():
+        words = line.split(maxsplit=1)
+        if words and not line.startswith("#"):
+            yield "smiles", words[0], words[1].strip() if len(words) > 1 else ""
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str, str]]:
+    """Records of an SDF; the first line of each is its name."""
+    for record in text.replace("\r\n", "\n").split("$$$$\n"):
+        if record.strip():
+            yield "molblock", record, record.split("\n", 1)[0].strip()
+
+
+def _sample_all(
+    readings: list[Reading],
+    futures: list[Future[list[Molecule] | Refusal]],
+    settings: Settings,
+    target: Target,
+    count: int,
+    seed: int,
+    kind: str,
+    steps: int,
+    schedule: str,
+) -> int:
+    from app.main import load  # torch; loaded while the children read
+    from models.pipeline import SampleOptions, generate
+
+    options = SampleOptions(kind, steps, schedule, half=settings.half)
+    with console.status("loading the model"):
+        model = load(settings)
+        model.check_sampler(kind)
+    ensembles: list[Ensemble] = []
+    refused: list[tuple[str, Refusal]] = []
+    columns = (TextColumn("conformers"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=count * len(readings))
+        for start in range(0, len(readings), _MOLECULES_AT_ONCE):
+            molecules: list[Molecule] = []
+            for reading, future in list(zip(readings, futures, strict=True))[start : start + _MOLECULES_AT_ONCE]:
+                answer = future.result()
+                if isinstance(answer, Refusal):
+                    refused.append((reading.name, answer))
+                    bar.advance(task, count)
+                    continue
+                molecules.extend(answer)
+                bar.update(task, total=(bar.tasks[0].total or 0) + count * (len(answer) - 1))
+            counts, seeds = [count] * len(molecules), [seed] * len(molecules)
+            made = generate(model, molecules, counts, seeds, options, on_done=lambda n: bar.advance(task, n))
+            ensembles.extend(made)
+    failures = [
+        {"id": name, "status": "failed", "problems": [{"reason": r.reason, "detail": r.detail, "count": count}]}
+        for name, r in refused
+    ]
+    manifest = {"model": model.name, "seed": seed, "results": [*map(to_summary, ensembles), *failures]}
+    written = write(target, ensembles, model.name, manifest)
+    _report(ensembles, refused, written, seed, count)
+    return 0 if not refused and all(e.status == "ok" for e in ensembles) else 1
+
+
+def write(target: Target, ensembles: list[Ensemble], model: str, manifest: dict[str, Any]) -> list[Path]:
+    """Write what was made and return the files; nothing is written when nothing was made."""
+    made = [ensemble for ensemble in ensembles if ensemble.conformers]
+    if not made:
+        return []
+    if target.kind == "folder":
+        target.path.mkdir(parents=True, exist_ok=True)
+        files = []
+        for number, ensemble in enumerate(ensembles):
+            if ensemble.conformers:
+                name = f"{number:04d}_{file_stem(ensemble.molecule.id)}.{target.file_format.extension}"
+                files.append(target.path / name)
+                files[-1].write_text(target.file_format.write([ensemble], model))
+        (target.path / "manifest.json").write_text(json.dumps(manifest, indent=2))
+        return files
+    target.path.parent.mkdir(parents=True, exist_ok=True)
+    if target.kind == "zip":
+        target.path.write_bytes(to_zip(ensembles, model, target.file_format, manifest))
+    else:
+        target.path.write_text(target.file_format.write(made, model))
+    return [target.path]
+
+
+def _report(
+    ensembles: list[Ensemble], refused: list[tuple[str, Refusal]], written: list[Path], seed: int, count: int
+) -> None:
+    """Say what was made, what was decided and what is missing."""
+    for ensemble in ensembles:
+        for note in ensemble.molecule.notes:
+            typer.echo(f"{ensemble.molecule.id}: {note}", err=True)
+        for problem in ensemble.problems:
+            missing = f"{problem.count} of {ensemble.requested} conformers are missing"
+            typer.echo(f"{ensemble.molecule.id}: {missing} ({problem.reason}): {problem.detail}", err=True)
+    for name, refusal in refused:
+        typer.echo(f"{name}: failed ({refusal.reason}): {refusal.detail}", err=True)
+    total = sum(len(e.conformers) for e in ensembles)
+    asked = count * (len(ensembles) + len(refused))
+    place = (
+        str(written[0])
+        if len(written) == 1
+        else f"{len(written)} files in {written[0].parent}"
+        if written
+        else "no file"
+    )
+    typer.echo(f"{total} of {asked} conformers, seed {seed}: {place}", err=True)

@@ -1,0 +1,86 @@
+"""Start the HTTP service; say where it is and how to call it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.settings import build_settings
+from models.errors import ModelError
+from models.weights import find_weights
+
+_BODY = '{"molecules":[{"smiles":"CCO"}],"num_conformers":3,"seed":1}'
+
+
+def run(host: str | None, port: int | None, weights: Path | None, model: str | None, device: str | None) -> None:
+    """Serve until interrupted.
+
+    Args:
+        host: Overrides the setting, as do the other arguments that are not None.
+        port: 0 takes a free one.
+        weights: Folder with the registry.
+        model: Name in the registry.
+        device: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        ModelError: The weights are not there.
+    """
+    settings = build_settings(host=host, port=port, weights_dir=weights, model=model, device=device)
+    find_weights(settings.model, settings.weights_dir)  # a wrong folder must be said now, not in a log later
+    listener = _bind(settings.host, settings.port)
+    app = create_app(settings)
+    threading.Thread(target=_announce, args=(app, url_of(listener)), daemon=True).start()
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()
+
+
+def url_of(listener: socket.socket) -> str:
+    """Address that a browser on this machine can open."""
+    host, port = listener.getsockname()[:2]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{name}:{port}"
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Take the port before anything slow happens."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        raise ModelError(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with HOST and PORT"
+        ) from None
+    return listener
+
+
+def _announce(app: FastAPI, url: str) -> None:
+    """Print the address at once and an example once it will work."""
+    typer.echo(f"Shapespace at {url} (loading the model)", err=True)
+    engine = app.state.engine
+    while engine.state == "loading":
+        time.sleep(0.05)
+    if engine.state != "ready":
+        typer.echo(f"error: {engine.detail}", err=True)
+        return
+    typer.echo(
+        f"Ready. Documentation: {url}/docs\nTry:\n"
+        f"  curl {url}/v1/conformers -H 'Content-Type: application/json' -H 'Accept: chemical/x-mdl-sdfile' "
+        f"-d '{_BODY}'",
+        err=True,
+    )

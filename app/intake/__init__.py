@@ -1,0 +1,1 @@
+"""Untrusted chemistry in, checked records out."""

@@ -1,0 +1,41 @@
+"""What is accepted: the table behind `GET /v1/limits` and the checks of every door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.settings import Settings
+from models.data.elements import ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
+from models.data.molecule import MAX_MOLBLOCK_CHARS, MAX_SMILES_CHARS
+from models.export.formats import FORMATS
+from models.pipeline import MAX_SEED, MAX_STEPS
+from models.samplers.schedule import SCHEDULES
+from models.samplers.steps import KINDS
+
+MAX_STEREOISOMERS = 64
+MAX_ID_CHARS = 80
+
+
+def limits(settings: Settings) -> dict[str, Any]:
+    """Every limit of a request, plain JSON values."""
+    return {
+        "molecules_per_request": settings.max_molecules,
+        "conformers_per_molecule": settings.max_conformers,
+        "conformers_per_request": settings.max_total_conformers,
+        "body_bytes": int(settings.max_body_mb * 1e6),
+        "request_timeout_s": settings.request_timeout_s,
+        "parse_timeout_s": settings.parse_timeout_s,
+        "atoms_with_hydrogens": MAX_ATOMS,
+        "elements": list(ELEMENTS),
+        "formal_charge": [-MAX_FORMAL_CHARGE, MAX_FORMAL_CHARGE],
+        "smiles_characters": MAX_SMILES_CHARS,
+        "molblock_characters": MAX_MOLBLOCK_CHARS,
+        "id_characters": MAX_ID_CHARS,
+        "stereoisomers_per_molecule": MAX_STEREOISOMERS,
+        "seed": [0, MAX_SEED],
+        "sampler_kinds": list(KINDS),
+        "sampler_steps": [1, MAX_STEPS],
+        "sampler_schedules": list(SCHEDULES),
+        "formats": [*FORMATS, "json"],
+        "media_types": ["application/json", *(f.media_type for f in FORMATS.values()), "application/zip"],
+    }

@@ -1,0 +1,60 @@
+"""All settings in one frozen object, read from the environment: name, default, unit, help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_weights_dir() -> Path:
+    """`weights` in the working directory, or else beside the packages (a checkout)."""
+    here = Path("weights")
+    return here if (here / "registry.json").is_file() else Path(__file__).resolve().parents[1] / "weights"
+
+
+class Settings(BaseSettings):
+    """Settings of the service; each is the environment variable `SHAPESPACE_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="SHAPESPACE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    host: str = Field(
+        "127.0.0.1",
+        validation_alias=AliasChoices("SHAPESPACE_HOST", "HOST"),
+        description="Address to listen on. `HOST` is honoured too.",
+    )
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("SHAPESPACE_PORT", "PORT"),
+        description="Port to listen on; 0 takes a free one. `PORT` is honoured too.",
+    )
+    weights_dir: Path = Field(
+        default_factory=default_weights_dir, description="Folder with `registry.json` and the weights."
+    )
+    model: str = Field("molecules-small", description="Name of the model in the registry.")
+    device: str = Field("auto", description="`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ...")
+    threads: int = Field(0, ge=0, description="CPU threads of the sampler; 0 takes torch's default.")
+    half: bool = Field(
+        False, description="Run matrix products in bfloat16: faster on GPUs and new CPUs, results differ a little."
+    )
+    max_molecules: int = Field(256, ge=1, description="Molecules in one request.")
+    max_conformers: int = Field(1000, ge=1, description="Conformers of one molecule.")
+    max_total_conformers: int = Field(25_600, ge=1, description="Conformers of one request, all molecules together.")
+    max_body_mb: float = Field(16.0, gt=0, description="Size of a request body, MB.")
+    max_waiting: int = Field(64, ge=1, description="Requests that may wait for the sampler; more get 503.")
+    request_timeout_s: float = Field(
+        600.0, gt=0, description="Time for one request, s; what is missing then is reported as `stopped`."
+    )
+    parse_processes: int = Field(2, ge=1, description="Child processes that read molecules.")
+    parse_timeout_s: float = Field(5.0, gt=0, description="Time for reading one molecule, s.")
+    parse_memory_mb: int = Field(3000, ge=500, description="Address space of one reading process, MB.")
+    log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
+
+
+def build_settings(**given: Any) -> Settings:
+    """Settings from the environment, with those given that are not None in their place."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,60 @@
+import torch
+
+from models.data.batch import pad
+from models.networks.conditioned import ConditionedDenoiser
+
+
+def call(denoise, seed, t=0.4):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(denoise.guess.shape, generator=generator) * denoise.batch.token_mask.unsqueeze(-1)
+    return x, denoise(x, torch.full((len(x),), t))
+
+
+def test_first_guess_has_no_condition_and_the_second_has(molecule_of, tiny_config, shaken):
+    module, batch = shaken(tiny_config()), pad([molecule_of("CCO").features])
+    denoise = ConditionedDenoiser(module, batch)
+    x, first = call(denoise, 0)
+    t = torch.tensor([0.4])
+    assert torch.equal(first, module(batch, x, t))
+    assert torch.equal(denoise(x, t), module(batch, x, t, first))
+    assert not torch.equal(denoise.guess, first)
+
+
+def test_taken_items_keep_their_guess(molecule_of, tiny_config, shaken):
+    module = shaken(tiny_config())
+    denoise = ConditionedDenoiser(module, pad([molecule_of(s).features for s in ("C", "CCO", "CF")]))
+    _, guess = call(denoise, 0)
+    taken = denoise.take(torch.tensor([2, 0]))
+    assert torch.equal(taken.guess, guess[[2, 0]])
+    x, out = call(taken, 1)
+    expected = module(pad([molecule_of(s).features for s in ("CF", "C")], 9), x, torch.full((2,), 0.4), guess[[2, 0]])
+    torch.testing.assert_close(out, expected)
+
+
+def test_joined_items_are_padded_and_keep_their_guess(molecule_of, tiny_config, shaken):
+    module = shaken(tiny_config())
+    for first, second in ((("C", "CF"), ("CCO",)), (("CCO",), ("C", "CF"))):
+        parts = [ConditionedDenoiser(module, pad([molecule_of(s).features for s in p])) for p in (first, second)]
+        guesses = [call(part, 3)[1] for part in parts]
+        joined = parts[0].join(parts[1])
+        assert joined.guess.shape == (3, 9, 3)
+        for row, guess in enumerate(g for part in guesses for g in part):
+            assert torch.equal(joined.guess[row, : len(guess)], guess)
+            assert not joined.guess[row, len(guess) :].any()
+        condition = joined.guess.clone()
+        x, out = call(joined, 4)
+        features = [molecule_of(s).features for s in (*first, *second)]
+        torch.testing.assert_close(out, module(pad(features), x, torch.full((3,), 0.4), condition))
+
+
+def test_joining_leaves_the_precision_as_it_was(molecule_of, tiny_config, shaken):
+    part = ConditionedDenoiser(shaken(tiny_config()), pad([molecule_of("C").features]), half=True)
+    assert part.join(part).half
+    assert part.take(torch.tensor([0])).half
+
+
+def test_guess_has_a_row_per_point(molecule_of, tiny_config, shaken):
+    part = ConditionedDenoiser(shaken(tiny_config(points_per_token=4)), pad([molecule_of("C").features]))
+    assert part.guess.shape == (1, 20, 3)
+    assert part.guess.dtype == torch.float32
+    assert part(torch.randn(1, 20, 3), torch.tensor([0.1])).shape == (1, 20, 3)

@@ -1,0 +1,328 @@
+from collections import Counter
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+
+from models.data.batch import pad
+from models.errors import SamplerError
+from models.networks.conditioned import ConditionedDenoiser
+from models.pipeline import MAX_SEED, MAX_STEPS, RETRY_STRIDE, SampleOptions, generate
+from models.samplers.noise import SeededNoise
+from models.samplers.schedule import build_schedule
+from models.samplers.state import advance, start
+from models.samplers.steps import StepConfig, build_step
+
+MATES = [
+    "C", "CC", "CCC", "CCCC", "CCCCC", "CCO", "CCCO", "CCCCO", "CN", "CCN", "CCCN", "CF", "CCF", "CCCF", "O", "N",
+    "C=C", "CC=C", "CCC=C", "C#C", "CC#C", "CCC#C", "C=O", "CC=O", "CCC=O", "COC", "CCOC", "CCOCC", "CSC", "CCSC",
+    "C1CC1", "C1CCC1", "C1CCCC1", "C1CCCCC1", "c1ccccc1", "Cc1ccccc1", "c1ccncc1", "c1cc[nH]c1", "c1ccoc1", "c1ccsc1",
+    "NC=O", "CNC=O", "CC(=O)N", "CC(=O)O", "CC(C)C", "CC(C)(C)C", "CC(C)O", "OCCO", "NCCN", "NCCO", "ClCCl", "BrCBr",
+    "FC(F)F", "CCCCCC", "CCCCCCC", "CCCCCCCC", "C[Si](C)(C)C", "CB(O)O", "CP(C)C", "C[Se]C", "[NH4+]", "[Cl-]",
+    "[H][H]", "CS(=O)(=O)C",
+]  # fmt: skip
+SUBJECT = "C[C@H](N)C(=O)O"
+FAST = SampleOptions(steps=30, rounds=1)
+
+
+def raw(model, molecules, counts, seeds, options=FAST):
+    """Every structure drawn, good or not, by (molecule, index, attempt)."""
+    drawn = {}
+
+    def keep(draw, x, fault):
+        drawn[draw.molecule, draw.index, draw.attempt] = (draw.seed, x.copy(), fault)
+
+    ensembles = generate(model, molecules, counts, seeds, options, on_structure=keep)
+    return drawn, ensembles
+
+
+def structure(drawn, molecule=0, index=0, attempt=0):
+    return drawn[molecule, index, attempt][1]
+
+
+def run_paths(model, molecules, seeds, steps, joined_at=None):
+    """All items in one batch through the running-batch interface; with `joined_at`, the last one joins on the way."""
+    step, schedule = build_step(StepConfig("ode", True, 0.5, 1.0)), build_schedule("uniform")
+
+    def begin(part, part_seeds):
+        batch = pad([m.features for m in part])
+        noise = SeededNoise(part_seeds, [m.num_atoms for m in part])
+        state = start(model.prior, noise, batch.token_mask, batch.bonded, steps)
+        return state, ConditionedDenoiser(model.module, batch)
+
+    with torch.inference_mode():
+        cut = len(molecules) if joined_at is None else -1
+        state, denoise = begin(molecules[:cut], seeds[:cut])
+        for number in count():
+            if number == joined_at:
+                late, late_denoise = begin(molecules[cut:], seeds[cut:])
+                state, denoise = state.join(late), denoise.join(late_denoise)
+            if bool(state.finished.all()) and number > (joined_at or 0):
+                return [state.x[row, : m.num_atoms].numpy() for row, m in enumerate(molecules)]
+            state = advance(state, denoise, step, schedule)
+    return []
+
+
+@pytest.fixture(scope="module")
+def model(model_of, tiny_config, shaken):
+    """A network that moves atoms about in its own way."""
+    return model_of(shaken(tiny_config(), seed=3))
+
+
+@pytest.fixture(scope="module")
+def mates(molecule_of):
+    return [molecule_of(s) for s in MATES]
+
+
+@pytest.mark.parametrize("kind", ["ode", "heun"])
+def test_structure_does_not_depend_on_batch_mates(model, mates, molecule_of, kind):
+    subject = molecule_of(SUBJECT)
+    options = SampleOptions(kind=kind, steps=30, rounds=1)
+    alone, _ = raw(model, [subject], [1], [11], options)
+    seeds = list(range(500, 500 + len(mates)))
+    together, _ = raw(model, [*mates[:30], subject, *mates[30:]], [1] * 65, [*seeds[:30], 11, *seeds[30:]], options)
+    assert len({m.num_atoms for m in mates}) > 10
+    assert np.abs(structure(alone)).max() > 1
+    np.testing.assert_allclose(structure(together, molecule=30), structure(alone), atol=1e-3)
+
+
+def test_structure_does_not_depend_on_joining_a_running_batch(model, mates, molecule_of):
+    subject = molecule_of(SUBJECT)
+    alone, _ = raw(model, [subject], [1], [11])
+    seeds = [*range(500, 500 + len(mates)), 11]
+    together = run_paths(model, [*mates, subject], seeds, 30)
+    late = run_paths(model, [*mates, subject], seeds, 30, joined_at=17)
+    for structures in (together, late):
+        np.testing.assert_allclose(structures[-1], structure(alone), atol=1e-3)
+    for first, second in zip(together, late, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_stochastic_structure_does_not_depend_on_batch_mates(model_of, tiny_config, shaken, mates, molecule_of):
+    model = model_of(shaken(tiny_config(), seed=3), "gaussian", "none")
+    options = SampleOptions(kind="sde", steps=30, rounds=1)
+    subject = molecule_of(SUBJECT)
+    alone, _ = raw(model, [subject], [1], [11], options)
+    together, _ = raw(model, [*mates, subject], [1] * 65, [*range(64), 11], options)
+    np.testing.assert_allclose(structure(together, molecule=64), structure(alone), atol=1e-3)
+
+
+def test_conformer_k_of_a_seed_is_conformer_0_of_a_later_seed(model, molecule_of):
+    subject = molecule_of(SUBJECT)
+    ensemble, _ = raw(model, [subject], [5], [40])
+    for k in range(5):
+        alone, _ = raw(model, [subject], [1], [40 + k])
+        assert ensemble[0, k, 0][0] == alone[0, 0, 0][0] == 40 + k
+        np.testing.assert_allclose(structure(ensemble, index=k), structure(alone), atol=1e-3)
+    assert np.abs(structure(ensemble, index=0) - structure(ensemble, index=1)).max() > 0.1
+
+
+def test_two_calls_give_the_same_bits(model, mates):
+    first, second = (raw(model, mates[:6], [2] * 6, [7] * 6)[0] for _ in range(2))
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[key][1], second[key][1]) for key in first)
+
+
+def test_good_structures_become_conformers(model_of, oracle, molecule_of, structure_of):
+    molecules = [molecule_of(SUBJECT, "a"), molecule_of("C/C=C\\C", "b")]
+    done = []
+    ensembles = generate(
+        model_of(oracle(*molecules)), molecules, [3, 2], [5, 9], SampleOptions(steps=3), on_done=done.append
+    )
+    assert [e.status for e in ensembles] == ["ok", "ok"]
+    assert [[c.seed for c in e.conformers] for e in ensembles] == [[5, 6, 7], [9, 10]]
+    assert [[c.index for c in e.conformers] for e in ensembles] == [[0, 1, 2], [0, 1]]
+    assert [(e.attempts, e.first_pass, e.problems) for e in ensembles] == [(3, 3, ()), (2, 2, ())]
+    assert [e.molecule.id for e in ensembles] == ["a", "b"]
+    assert sum(done) == 5
+    for ensemble in ensembles:
+        expected = structure_of(ensemble.molecule)
+        for conformer in ensemble.conformers:
+            x = conformer.coordinates
+            assert (x.shape, x.dtype) == (expected.shape, np.float32)
+            distance = [np.linalg.norm(y[:, None] - y[None], axis=-1) for y in (x, expected)]
+            np.testing.assert_allclose(distance[0], distance[1], atol=1e-3)
+
+
+def starts_left(x):
+    """A property of the noise that about half of all seeds have."""
+    return bool(x[0, 0] > 0)
+
+
+def predicted_failure(model, molecule, seed):
+    """Whether the path of a seed starts in the half that the oracle spoils."""
+    batch = pad([molecule.features])
+    noise = SeededNoise([seed], [molecule.num_atoms])
+    return starts_left(start(model.prior, noise, batch.token_mask, batch.bonded, 1).x[0].numpy())
+
+
+def test_failed_conformers_are_drawn_again_with_seeds_of_later_strides(model_of, oracle, molecule_of):
+    subject = molecule_of(SUBJECT)
+    model = model_of(oracle(subject, fails=starts_left))
+    options = SampleOptions(steps=3, rounds=3)
+    done, drawn = [], []
+    (ensemble,) = generate(
+        model, [subject], [12], [1000], options, on_done=done.append,
+        on_structure=lambda draw, x, fault: drawn.append((draw.index, draw.attempt, draw.seed, fault)),
+    )  # fmt: skip
+    expected, kept = [], {}
+    for attempt in range(3):
+        for k in range(12):
+            if k in kept:
+                continue
+            seed = 1000 + k + attempt * RETRY_STRIDE
+            bad = predicted_failure(model, subject, seed)
+            expected.append((k, attempt, seed, "broken_bond" if bad else None))
+            if not bad:
+                kept[k] = seed
+    assert drawn == expected
+    assert {attempt for _, attempt, _, _ in drawn} == {0, 1, 2}
+    assert {c.index: c.seed for c in ensemble.conformers} == kept
+    assert 0 < len(kept) < 12
+    assert ensemble.status == "partial"
+    assert ensemble.attempts == len(drawn)
+    assert ensemble.first_pass == sum(attempt == 0 and fault is None for _, attempt, _, fault in drawn)
+    assert [(p.reason, p.count) for p in ensemble.problems] == [("broken_bond", 12 - len(kept))]
+    assert "bond" in ensemble.problems[0].detail
+    assert sum(done) == 12
+
+
+def test_every_try_starts_from_other_noise(model, molecule_of):
+    drawn, _ = raw(model, [molecule_of(SUBJECT)], [1], [0], SampleOptions(steps=3, rounds=3))
+    for attempt in (1, 2):
+        assert np.abs(structure(drawn, attempt=attempt) - structure(drawn, attempt=attempt - 1)).max() > 0.1
+
+
+def test_conformer_of_a_retry_is_made_again_by_its_seed(model_of, oracle, molecule_of):
+    subject = molecule_of(SUBJECT)
+    model = model_of(oracle(subject, fails=starts_left))
+    (ensemble,) = generate(model, [subject], [12], [1000], SampleOptions(steps=3, rounds=3))
+    late = [c for c in ensemble.conformers if c.seed > RETRY_STRIDE]
+    assert late
+    for conformer in late:
+        (again,) = generate(model, [subject], [1], [conformer.seed], SampleOptions(steps=3, rounds=1))
+        np.testing.assert_allclose(again.conformers[0].coordinates, conformer.coordinates, atol=1e-4)
+
+
+def test_seeds_stay_within_what_json_holds(model_of, oracle, molecule_of):
+    subject = molecule_of("C")
+    drawn, _ = raw(model_of(oracle(subject)), [subject], [3], [MAX_SEED - 1], SampleOptions(steps=2))
+    assert [seed for seed, _, _ in drawn.values()] == [MAX_SEED - 1, MAX_SEED, 0]
+
+
+def test_problems_are_counted_by_reason(model_of, oracle, molecule_of, structure_of):
+    right, mirrored, broken = molecule_of("C/C=C/C"), molecule_of(SUBJECT), molecule_of("CCO")
+    knows = oracle(right, mirrored, broken)
+    knows.learn(mirrored, -structure_of(mirrored))
+    knows.learn(broken, 2 * structure_of(broken))
+    ensembles = generate(
+        model_of(knows), [right, mirrored, broken], [2, 3, 4], [0, 0, 0], SampleOptions(steps=3, rounds=2)
+    )
+    assert [e.status for e in ensembles] == ["ok", "failed", "failed"]
+    assert [[(p.reason, p.count) for p in e.problems] for e in ensembles] == [
+        [], [("wrong_stereo", 3)], [("broken_bond", 4)],
+    ]  # fmt: skip
+    assert [e.attempts for e in ensembles] == [2, 6, 8]
+
+
+def test_network_that_is_not_finite_is_reported(model_of, oracle, molecule_of, structure_of):
+    subject = molecule_of("CCO")
+    knows = oracle(subject)
+    knows.learn(subject, structure_of(subject) * np.nan)
+    (ensemble,) = generate(model_of(knows), [subject], [2], [0], SampleOptions(steps=2, rounds=1))
+    assert [(p.reason, p.count) for p in ensemble.problems] == [("not_finite", 2)]
+
+
+def test_stop_reports_what_is_missing_and_keeps_what_is_done(model_of, oracle, molecule_of):
+    small, large = molecule_of("C"), molecule_of(SUBJECT)
+    knows = oracle(small, large)
+    done = []
+    ensembles = generate(
+        model_of(knows), [large, small], [3, 2], [0, 0], SampleOptions(steps=4),
+        should_stop=lambda: knows.calls >= 6, on_done=done.append,
+    )  # fmt: skip
+    assert [e.status for e in ensembles] == ["failed", "ok"]  # small molecules come first
+    assert [(p.reason, p.count) for p in ensembles[0].problems] == [("stopped", 3)]
+    assert ensembles[0].attempts == 0
+    assert ensembles[1].problems == ()
+    assert knows.calls == 6
+    assert sum(done) == 2
+
+
+def test_stop_before_anything_gives_nothing(model, molecule_of):
+    (ensemble,) = generate(model, [molecule_of("C")], [2], [0], FAST, should_stop=lambda: True)
+    assert (ensemble.status, ensemble.attempts) == ("failed", 0)
+    assert [(p.reason, p.count) for p in ensemble.problems] == [("stopped", 2)]
+
+
+def test_hopeless_molecule_is_given_up_after_twenty_tries(model_of, oracle, molecule_of):
+    hopeless, fine = molecule_of(SUBJECT), molecule_of("CCO")
+    knows = oracle(hopeless, fine)
+    knows.learn(hopeless, 2 * knows.known[hopeless.features.pairs.astype(np.int64).tobytes()])
+    for conformers, attempts in ((1, 5), (7, 21), (20, 20), (25, 25)):
+        ensembles = generate(
+            model_of(knows), [hopeless, fine], [conformers, 1], [0, 0], SampleOptions(steps=2, rounds=5)
+        )
+        assert ensembles[0].attempts == attempts
+        assert [(p.reason, p.count) for p in ensembles[0].problems] == [("broken_bond", conformers)]
+        assert ensembles[1].status == "ok"
+
+
+def test_one_success_keeps_hope_alive(model_of, oracle, molecule_of):
+    subject = molecule_of(SUBJECT)
+    asked = count()
+    model = model_of(oracle(subject, fails=lambda x: next(asked) != 0))
+    (ensemble,) = generate(model, [subject], [25], [0], SampleOptions(steps=2, rounds=3))
+    assert (ensemble.attempts, len(ensemble.conformers)) == (25 + 24 + 24, 1)
+
+
+@pytest.mark.parametrize("conformers", [3, 25])
+def test_settled_counts_add_up_when_everything_fails(model_of, oracle, molecule_of, conformers):
+    subject = molecule_of("CCO")
+    done = []
+    model = model_of(oracle(subject, fails=lambda x: True))
+    generate(model, [subject], [conformers], [0], SampleOptions(steps=2, rounds=2), on_done=done.append)
+    assert sum(done) == conformers
+
+
+def test_faults_of_every_draw_are_told(model, molecule_of):
+    subject = molecule_of(SUBJECT)
+    drawn, (ensemble,) = raw(model, [subject], [6], [0], SampleOptions(steps=5, rounds=2))
+    assert len(drawn) == ensemble.attempts
+    faults = Counter(drawn[0, p, max(a for _, k, a in drawn if k == p)][2] for p in range(6))
+    assert faults == Counter({p.reason: p.count for p in ensemble.problems})
+
+
+def test_nothing_asked_is_nothing_done(model, molecule_of):
+    assert generate(model, [], [], [], FAST) == []
+    (ensemble,) = generate(model, [molecule_of("C")], [0], [0], FAST)
+    assert (ensemble.status, ensemble.conformers, ensemble.problems, ensemble.attempts) == ("ok", (), (), 0)
+
+
+@pytest.mark.parametrize("smiles", ["[Cl-]", "[H][H]", "N#N"])
+def test_tiny_molecules_are_sampled(model_of, oracle, molecule_of, smiles):
+    molecule = molecule_of(smiles)
+    (ensemble,) = generate(model_of(oracle(molecule)), [molecule], [2], [0], SampleOptions(steps=3))
+    assert ensemble.status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "magic"}, "unknown sampler 'magic'; allowed: ode, heun, sde"),
+        ({"steps": 0}, "steps is 0; allowed: 1 to 1000"),
+        ({"steps": MAX_STEPS + 1}, "steps is 1001; allowed: 1 to 1000"),
+        ({"rounds": 0}, "rounds is 0"),
+    ],
+)
+def test_options_that_no_sampler_can_follow_are_refused(change, words):
+    with pytest.raises(SamplerError, match=words):
+        SampleOptions(**change)
+
+
+def test_options_that_the_model_cannot_follow_are_refused(model, molecule_of):
+    with pytest.raises(SamplerError, match="no exact score"):
+        generate(model, [molecule_of("C")], [1], [0], SampleOptions(kind="sde"))
+    with pytest.raises(SamplerError, match="unknown schedule 'odd'; allowed: uniform, quadratic, log"):
+        generate(model, [molecule_of("C")], [1], [0], SampleOptions(schedule="odd"))

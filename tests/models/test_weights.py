@@ -1,0 +1,95 @@
+import hashlib
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from models.data.batch import pad
+from models.errors import SamplerError, WeightsError
+from models.weights import load_model, read_registry
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_config, shaken):
+    """A registry with one model."""
+    config = tiny_config()
+    content = save(shaken(config).state_dict())
+    (tmp_path / "tiny.safetensors").write_bytes(content)
+    card = {
+        "file": "tiny.safetensors",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "network": asdict(config),
+        "training": {"prior": "harmonic", "prior_std_ang": 1.3, "coupling": "kabsch"},
+    }
+    (tmp_path / "registry.json").write_text(json.dumps({"models": {"tiny": card, "lost": {**card, "file": "no"}}}))
+    return tmp_path
+
+
+def test_registered_model_is_loaded_as_it_was_saved(folder, tiny_config, shaken, molecule_of):
+    model = load_model("tiny", folder, CPU)
+    assert (model.name, model.prior_kind, model.prior_std_ang, model.coupling) == ("tiny", "harmonic", 1.3, "kabsch")
+    assert model.card["file"] == "tiny.safetensors"
+    assert model.module.config == tiny_config()
+    assert not model.module.training
+    assert not any(p.requires_grad for p in model.module.parameters())
+    batch, x, t = pad([molecule_of("C").features]), torch.randn(1, 5, 3), torch.tensor([0.5])
+    assert torch.equal(model.module(batch, x, t), shaken(tiny_config())(batch, x, t))
+    noise = torch.randn(1, 5, 3)
+    start = model.prior(noise, batch.token_mask, batch.bonded)
+    assert start.shape == (1, 5, 3)
+    assert start.sum(1).abs().max() < 1e-4
+
+
+def test_missing_registry_says_where_and_how_to_set_it(tmp_path):
+    with pytest.raises(WeightsError) as caught:
+        read_registry(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "--weights or SHAPESPACE_WEIGHTS" in str(caught.value)
+
+
+def test_unknown_model_is_answered_with_the_registered_ones(folder):
+    with pytest.raises(WeightsError, match="unknown model 'other'; registered: lost, tiny"):
+        load_model("other", folder, CPU)
+
+
+def test_missing_file_is_named(folder):
+    with pytest.raises(WeightsError, match=r"no is missing; the registry names it for 'lost'"):
+        load_model("lost", folder, CPU)
+
+
+def test_changed_file_is_refused(folder):
+    path = folder / "tiny.safetensors"
+    registered = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(WeightsError) as caught:
+        load_model("tiny", folder, CPU)
+    assert registered[:16] in str(caught.value)
+    assert hashlib.sha256(content).hexdigest()[:16] in str(caught.value)
+    assert caught.value.reason == "weights_unavailable"
+
+
+def test_registry_that_is_no_json_is_refused(folder):
+    (folder / "registry.json").write_text("{")
+    with pytest.raises(WeightsError, match="registry"):
+        load_model("tiny", folder, CPU)
+
+
+@pytest.mark.parametrize(("prior", "coupling"), [("harmonic", "none"), ("gaussian", "kabsch"), ("harmonic", "kabsch")])
+def test_sde_is_refused_where_there_is_no_score(model_of, tiny_config, shaken, prior, coupling):
+    model = model_of(shaken(tiny_config()), prior, coupling)
+    with pytest.raises(SamplerError) as caught:
+        model.check_sampler("sde")
+    for word in ("'tiny'", prior, coupling, "score", "Use 'ode' or 'heun'"):
+        assert word in str(caught.value)
+    model.check_sampler("ode")
+    model.check_sampler("heun")
+
+
+def test_sde_is_allowed_for_an_uncoupled_gaussian(model_of, tiny_config, shaken):
+    model_of(shaken(tiny_config()), "gaussian", "none").check_sampler("sde")

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from models.errors import DataError
+from models.training.config import from_dict, network_from_dict, read_config, to_json
+
+
+def test_config_survives_its_json(tmp_path, train_config):
+    config = train_config(loss="plain", seed=7, bucket_sizes=(5, 9, 30), half="off", prior="gaussian", coupling="none")
+    assert from_dict(json.loads(to_json(config))) == config
+    (tmp_path / "config.json").write_text(to_json(config))
+    assert read_config(tmp_path / "config.json") == config
+    assert isinstance(read_config(tmp_path / "config.json").network.token_sizes, tuple)
+
+
+def test_config_that_is_left_out_takes_its_default(train_config):
+    values = {"network": json.loads(to_json(train_config()))["network"]}
+    assert from_dict(values).bucket_sizes == (20, 29)
+    assert from_dict(values).loss == "quotient"
+    assert network_from_dict(values["network"]) == train_config().network
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("loss", "huber", "quotient, plain"),
+        ("coupling", "ot", "kabsch, none"),
+        ("prior", "uniform", "gaussian, harmonic"),
+        ("half", "yes", "auto, on, off"),
+    ],
+)
+def test_unknown_word_is_refused_with_the_allowed_ones(train_config, name, value, allowed):
+    with pytest.raises(DataError) as caught:
+        train_config(**{name: value})
+    assert str(caught.value) == f"{name} is '{value}'; allowed: {allowed}"
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1])
+def test_share_of_the_decay_is_a_share(train_config, share):
+    with pytest.raises(DataError, match="decay_share"):
+        train_config(decay_share=share)
+
+
+def test_unknown_settings_are_named(train_config):
+    values = json.loads(to_json(train_config()))
+    with pytest.raises(DataError, match="unknown training settings: batch, lr"):
+        from_dict({**values, "lr": 1, "batch": 2})
+
+
+def test_unknown_network_settings_are_named(train_config):
+    values = json.loads(to_json(train_config()))
+    values["network"]["depth"] = 3
+    with pytest.raises(DataError, match="depth"):
+        from_dict(values)
+
+
+def test_missing_network_is_named(train_config):
+    with pytest.raises(DataError, match="network"):
+        from_dict({"loss": "plain"})

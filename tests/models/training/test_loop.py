@@ -1,0 +1,168 @@
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.errors import DataError
+from models.networks.preconditioning import PreconditionedDenoiser
+from models.training.loop import Progress, build_optimizers, half_is_faster, learning_rate_factor, train
+
+CPU = torch.device("cpu")
+
+
+class KilledError(Exception):
+    """Stands for a kill: the run ends at once and saves nothing."""
+
+
+def ticking(seconds=1.0):
+    """Clock that moves on by the same time with each look."""
+    ticks = count()
+    return lambda: seconds * next(ticks)
+
+
+def run(data, config, folder, **options):
+    options = {"clock": ticking(), "on_log": lambda record: None, "half": False, **options}
+    return train(data, config, folder, CPU, **options)
+
+
+def stop_after(steps, error=None):
+    """`should_stop` that ends a piece of a run after some steps, or kills it."""
+    asked = count()
+
+    def should_stop():
+        if next(asked) < steps:
+            return False
+        if error:
+            raise error
+        return True
+
+    return should_stop
+
+
+def weights(folder):
+    return {name: load_file(folder / f"{name}.safetensors") for name in ("weights", "average")}
+
+
+def same(first, second):
+    return all(torch.equal(first[part][name], second[part][name]) for part in first for name in first[part])
+
+
+@pytest.mark.parametrize(
+    ("loss", "coupling", "prior"), [("quotient", "kabsch", "harmonic"), ("plain", "none", "gaussian")]
+)
+def test_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path, packed, train_config, loss, coupling, prior):
+    config = train_config(budget_s=14.0, loss=loss, coupling=coupling, prior=prior)
+    whole = run(packed, config, tmp_path / "whole")
+    assert whole.step == 14
+    for steps in (3, 6):
+        assert run(packed, config, tmp_path / "parts", should_stop=stop_after(steps)).step in (3, 9)
+    assert run(packed, config, tmp_path / "parts") == whole
+    assert same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+
+
+def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path, packed, train_config):
+    config = train_config(budget_s=50.0 * 12, matrix_learning_rate=0.003)
+    whole = run(packed, config, tmp_path / "whole", clock=ticking(50.0))
+    with pytest.raises(KilledError):
+        run(packed, config, tmp_path / "parts", clock=ticking(50.0), should_stop=stop_after(7, KilledError()))
+    assert (tmp_path / "parts" / "progress.json").is_file()  # saved after 150 s, three steps
+    resumed = []
+    on_log = resumed.append
+    assert run(packed, config, tmp_path / "parts", clock=ticking(50.0), on_log=on_log) == whole
+    assert same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+
+
+def test_seed_decides_the_weights(tmp_path, packed, train_config):
+    results = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(packed, train_config(budget_s=4.0, seed=seed), tmp_path / name)
+        results.append(weights(tmp_path / name))
+    assert same(results[0], results[1])
+    assert not same(results[0], results[2])
+
+
+def test_finished_run_is_not_trained_again(tmp_path, packed, train_config):
+    config = train_config(budget_s=3.0)
+    done = run(packed, config, tmp_path / "run")
+    before = weights(tmp_path / "run")
+    assert run(packed, config, tmp_path / "run") == done
+    assert same(weights(tmp_path / "run"), before)
+    assert run(packed, replace(config, budget_s=5.0), tmp_path / "run").step == 5
+
+
+def test_training_lowers_the_loss(tmp_path, packed, train_config, monkeypatch):
+    monkeypatch.setattr("models.training.loop.LOG_EVERY", 30)
+    records = []
+    config = train_config(budget_s=120.0, tokens_per_step=160, learning_rate=0.02, matrix_learning_rate=0.05)
+    progress = run(packed, config, tmp_path / "run", on_log=records.append)
+    losses = [record["loss"] for record in records]
+    assert [record["step"] for record in records] == [30, 60, 90, 120]
+    assert losses[-1] < 0.8 * losses[0], losses
+    assert progress == Progress(120, 120.0, records[-1]["conformers"])
+    assert records[0]["conformers_per_s"] == records[0]["conformers"] / 30
+    assert set(records[0]) == {"step", "elapsed_s", "conformers", "loss", "conformers_per_s", "learning_rate"}
+
+
+def test_loss_that_is_not_finite_ends_the_run(tmp_path, packed, train_config, monkeypatch):
+    monkeypatch.setattr("models.training.loop.LOG_EVERY", 5)
+    broken = [replace(block, coordinates=np.full_like(block.coordinates, np.nan)) for block in packed]
+    with pytest.raises(DataError, match="not finite at step 5; lower learning_rate"):
+        run(broken, train_config(budget_s=10.0), tmp_path / "run")
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, packed, train_config):
+    broken = [replace(block, coordinates=np.full_like(block.coordinates, np.nan)) for block in packed]
+    with pytest.raises(DataError, match="not finite"):
+        run(broken, train_config(budget_s=3.0), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01])
+def test_every_weight_has_one_optimiser(tiny_config, train_config, rate):
+    module = PreconditionedDenoiser(tiny_config())
+    optimizers = build_optimizers(module, train_config(matrix_learning_rate=rate))
+    assert [type(o).__name__ for o in optimizers] == (["AdamW", "Muon"] if rate else ["AdamW"])
+    owned = [id(p) for o in optimizers for group in o.param_groups for p in group["params"]]
+    assert sorted(owned) == sorted(id(p) for p in module.parameters())
+    assert all(group["peak_lr"] == group["lr"] for o in optimizers for group in o.param_groups)
+
+
+def test_muon_takes_the_matrices_of_the_layers_only(tiny_config, train_config):
+    module = PreconditionedDenoiser(tiny_config())
+    _, muon = build_optimizers(module, train_config())
+    taken = {id(p) for group in muon.param_groups for p in group["params"]}
+    names = {name.split(".", 3)[-1] for name, p in module.named_parameters() if id(p) in taken}
+    assert names == {
+        "attention.project_in.weight", "attention.project_out.weight", "attention.project_offset.weight",
+        "transition.0.weight", "transition.2.weight",
+    }  # fmt: skip
+
+
+def test_learning_rate_warms_up_stays_and_falls_to_zero(train_config):
+    config = train_config(warmup_steps=10, budget_s=100.0, decay_share=0.4)
+    assert learning_rate_factor(0, 0.0, config) == pytest.approx(0.1)
+    assert learning_rate_factor(9, 0.0, config) == learning_rate_factor(500, 60.0, config) == 1.0
+    assert learning_rate_factor(500, 80.0, config) == pytest.approx(0.5)
+    assert learning_rate_factor(500, 100.0, config) == learning_rate_factor(500, 120.0, config) == 0.0
+
+
+@pytest.mark.parametrize(("full", "half"), [(2.0, 1.0), (1.0, 2.0)])
+def test_precision_is_chosen_by_the_clock(monkeypatch, full, half):
+    looks, now, ones = count(), [0.0], torch.ones
+    monkeypatch.setattr(torch, "ones", lambda *shape, **options: ones(2, 2, **options))
+
+    def clock():
+        number = next(looks)
+        if number % 2:
+            now[0] += full if number < 40 else half
+        return now[0]
+
+    assert half_is_faster(CPU, clock) == (half < full)
+
+
+def test_network_without_self_conditioning_trains(tmp_path, packed, tiny_config, train_config):
+    config = train_config(network=tiny_config(self_conditioning=False), budget_s=2.0)
+    assert run(packed, config, tmp_path / "run").step == 2
