@@ -1,0 +1,78 @@
+"""The examples of the README run as they are shown."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMAND = str(Path(sys.executable).parent / "shapespace")
+FENCES = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0"], stderr=stream, cwd=ROOT, env=os.environ | {"SHAPESPACE_THREADS": "1"}
+        )
+    try:
+        for _ in range(600):
+            found = re.search(r"http://[\d.:]+", log.read_text())
+            if found and server.poll() is None and _ready(found.group()):
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"the service did not get ready: {log.read_text()}")
+        yield found.group()
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A place that looks like a checkout to the examples, and that they may write to."""
+    for name in ("weights", "docs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "shapespace").symlink_to(COMMAND)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("language", "text"), FENCES, ids=[f"{k}-{kind}" for k, (kind, _) in enumerate(FENCES)])
+def test_readme_example_runs(language, text, address, folder):
+    text = text.replace("http://127.0.0.1:8000", address)
+    if language == "bash" and "curl" in text and shutil.which("curl") is None:
+        pytest.skip("curl is not installed here")
+    program = ["bash", "-e", "-c"] if language == "bash" else [sys.executable, "-c"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SHAPESPACE_THREADS": "1"}
+    done = subprocess.run([*program, text], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode in ((0, 1) if "sample docs" in text else (0,)), done.stderr
+    if "mdl-sdfile" in text:
+        assert done.stdout.count("$$$$") == 5, done.stdout
+    if language == "python":
+        assert "ok" in done.stdout, done.stdout
+    for wanted in re.findall(r"-o (out/\S+)", text):
+        assert (folder / wanted).exists(), f"{wanted} was not made: {done.stderr}"
+
+
+def test_readme_has_both_commands_and_examples_of_both_kinds():
+    text = (ROOT / "README.md").read_text()
+    assert "```sh\nmake serve\n```" in text
+    assert "```sh\nmake test\n```" in text
+    assert {kind for kind, _ in FENCES} == {"bash", "python"}
+
+
+def _ready(address):
+    try:
+        return httpx.get(f"{address}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
