@@ -47,6 +47,8 @@ def read_smiles(text: str, name: str = "") -> Chem.Mol:
         raise MoleculeError(
             f"the SMILES has {len(text)} characters; at most {MAX_SMILES_CHARS} are read", reason="too_large"
         )
+    if text.startswith("InChI="):
+        raise MoleculeError("the text is an InChI; convert it to a SMILES first", reason="invalid_smiles")
     strange = sorted(set(text) - _SMILES_CHARS)
     if strange or " " in text:
         shown = ", ".join(repr(c) for c in strange[:5]) or "a blank"
@@ -217,7 +219,8 @@ def _parse(read: Callable[[], Chem.Mol | None], what: str) -> Chem.Mol:
     finally:
         logger.removeHandler(handler)
     if mol is None:
-        cause = next((line.split("] ", 1)[-1].strip() for line in lines if line.strip()), "no reason given")
+        words = (part.split("] ", 1)[-1].strip("* ") for line in lines for part in line.splitlines())
+        cause = next((word for word in words if word), "RDKit gives no reason")
         raise MoleculeError(f"the {what} cannot be read: {cause[:200]}", reason="unreadable")
     return mol
 

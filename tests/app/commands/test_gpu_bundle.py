@@ -67,8 +67,12 @@ def fake_download(requirements, python, folder):
             wheel.writestr(f"{name}/__init__.py", f"python = {python!r}")
 
 
+def progress(folder):
+    return json.loads((folder / "checkpoint" / "progress.json").read_text())
+
+
 def step(folder):
-    return json.loads((folder / "checkpoint" / "progress.json").read_text())["step"]
+    return progress(folder)["step"]
 
 
 def test_bundle_holds_code_run_and_wheels(trained, tmp_path):
@@ -187,7 +191,8 @@ def test_bundle_goes_on_from_its_checkpoint_and_comes_back(home, tmp_path):
     with tarfile.open(tar) as archive:
         archive.extractall(there, filter="data")
     add_wheel(there / "bundle", "lacking")
-    done = start(there / "bundle", tmp_path / "out", "300", "--budget-s", "0.5")
+    budget_s = progress(home)["elapsed_s"] + 0.01  # time for one more step, however slow
+    done = start(there / "bundle", tmp_path / "out", "600", "--budget-s", str(budget_s))
     assert done.returncode == 0, done.stderr
     assert f'before: {{"step": {step(home)},' in done.stdout
     assert [p.name for p in (there / "bundle" / "site").iterdir()] == ["lacking"]
