@@ -10,6 +10,7 @@ only between shapes.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from models.errors import SamplerError
@@ -78,7 +79,8 @@ def step_langevin(
     """x + P_x(v + g s) dt + gamma g c(x) dt + sqrt(2 gamma g dt) P_x(noise).
 
     s is the score of an uncoupled Gaussian prior and g = (1 - t) sets how strongly noise and score act; both vanish at
-    the data.  The curvature drift c points outward and follows the noise that is really added, gamma g.
+    the data.  The marginals are exact for gamma = 1; less noise than score samples at a lower temperature.  The
+    curvature drift c points outward and follows the noise that is really added, gamma g.
 
     Source:
         Xu et al., Quotient-Space Diffusion Models, Theorem 4; the sign of their Algorithm 3 is wrong.
@@ -87,15 +89,25 @@ def step_langevin(
     strength = (1 - t)[:, None, None]
     v = velocity(x, denoise(x, t), t)
     drift = _move(x, v + strength * score(x, v, t, config.prior_std_ang), mask, config.quotient)
-    if config.quotient and config.curvature:
-        drift = drift + config.noise_scale * strength * curvature_drift(x, mask)
+    heat = config.noise_scale * strength * span
+    push = _tamed(heat * curvature_drift(x, mask), heat) if config.quotient and config.curvature else 0.0
     kick = _move(x, noise, mask, config.quotient)
-    return x + drift * span + (2 * config.noise_scale * strength * span).sqrt() * kick
+    return x + drift * span + push + (2 * heat).sqrt() * kick
 
 
 def _move(x: Tensor, v: Tensor, mask: Tensor, quotient: bool) -> Tensor:
     """The part of a velocity that the form allows: no translation, and no rotation on the quotient."""
     return horizontal_projection(x, v, mask) if quotient else centre(v, mask)
+
+
+def _tamed(push: Tensor, heat: Tensor) -> Tensor:
+    """Bound the curvature's push p, which grows like heat / r near a point or a line, where small molecules do come.
+
+    2 p / (1 + sqrt(1 + 4 p^2 / heat)) is the implicit Euler step of dr/dt = 1/r: it never exceeds sqrt(heat), and
+    its difference from p is a share p^2 / heat, of the order of the step, as the scheme's own error is.
+    """
+    size = push.square().sum((1, 2), keepdim=True)
+    return 2 * push / (1 + (1 + 4 * size / heat.clamp(min=torch.finfo(push.dtype).tiny)).sqrt())
 
 
 def _span(t: Tensor, t_next: Tensor) -> Tensor:

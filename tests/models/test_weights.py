@@ -8,7 +8,7 @@ from safetensors.torch import save
 
 from models.data.batch import pad
 from models.errors import SamplerError, WeightsError
-from models.weights import load_model, read_registry
+from models.weights import find_weights, load_model, pick_device, read_registry, save_model
 
 CPU = torch.device("cpu")
 
@@ -42,6 +42,31 @@ def test_registered_model_is_loaded_as_it_was_saved(folder, tiny_config, shaken,
     start = model.prior(noise, batch.token_mask, batch.bonded)
     assert start.shape == (1, 5, 3)
     assert start.sum(1).abs().max() < 1e-4
+
+
+def test_saved_model_is_found_and_loaded(tmp_path, tiny_config, shaken):
+    card = {"network": asdict(tiny_config()), "training": {"prior": "gaussian", "prior_std_ang": 1, "coupling": "none"}}
+    for name, seed in (("a", 0), ("b", 1), ("a", 2)):  # the last replaces the first
+        entry = save_model(name, tmp_path, shaken(tiny_config(), seed).state_dict(), card)
+        assert entry["bytes"] == (tmp_path / entry["file"]).stat().st_size
+    assert sorted(read_registry(tmp_path)) == ["a", "b"]
+    for name, seed in (("a", 2), ("b", 1)):
+        found, path = find_weights(name, tmp_path)
+        assert (found["file"], path) == (f"{name}.safetensors", tmp_path / f"{name}.safetensors")
+        state = load_model(name, tmp_path, CPU).module.state_dict()
+        expected = shaken(tiny_config(), seed).state_dict()
+        assert all(torch.equal(state[key], expected[key]) for key in expected)
+
+
+def test_checksum_is_that_of_the_file_whatever_the_card_says(folder, tiny_config, shaken):
+    card = read_registry(folder)["tiny"]
+    save_model("tiny", folder, shaken(tiny_config(), 5).state_dict(), card)
+    assert load_model("tiny", folder, CPU).name == "tiny"
+
+
+def test_device_is_picked_by_name():
+    assert pick_device("cpu") == CPU
+    assert pick_device("auto").type in ("cpu", "cuda")
 
 
 def test_missing_registry_says_where_and_how_to_set_it(tmp_path):

@@ -30,6 +30,7 @@ REFUSED = [
     ("CC O", "invalid_smiles", ["'CC O'", "contains ' '", "one plain SMILES"]),
     ("CC\tO", "invalid_smiles", ["\\t", "one plain SMILES"]),
     ("Cé", "invalid_smiles", ["é", "one plain SMILES"]),
+    ("InChI=1S/CH4/h1H4", "invalid_smiles", ["InChI", "convert it to a SMILES"]),
     ("C1CC", "unreadable", ["C1CC", "unclosed ring"]),
     ("c1cccc1", "unreadable", ["kekulize"]),
     ("C(C)(C)(C)(C)C", "unreadable", ["valence", "# 0 C"]),
@@ -61,6 +62,7 @@ REFUSED_BLOCKS = [
     ("C" * (MAX_MOLBLOCK_CHARS + 1), "too_large", [str(MAX_MOLBLOCK_CHARS)]),
     (molblock([], []), "empty_input", ["no atoms"]),
     (molblock(["C", "C"], [(1, 3, 1)]), "unreadable", ["mol block"]),
+    (molblock(["C", "Xx"], [(1, 2, 1)]), "unreadable", ["mol block", "Xx"]),
     (molblock(["C", "A"], [(1, 2, 1)]), "query_atom", ["atom 1"]),
     (molblock(["C", "C"], [(1, 2, 8)]), "unsupported_bond", ["0-1"]),
     (molblock(["C", "Zn"], [(1, 2, 1)]), "unsupported_element", ["Zn"]),
@@ -249,6 +251,14 @@ def test_meso_isomers_are_counted_once():
 @pytest.mark.parametrize("smiles", ["C1CN2CCC1CC2", "CC=C=CC"])
 def test_molecule_with_one_isomer_has_no_note_of_a_choice(smiles):
     assert build_molecules(read_smiles(smiles), 0)[0].notes == ()
+
+
+@pytest.mark.parametrize("limit", [1, 5])
+def test_open_stereo_that_no_structure_has_is_refused(monkeypatch, limit):
+    monkeypatch.setattr("models.data.molecule._isomers", lambda mol, limit, seed: iter(()))
+    with pytest.raises(MoleculeError, match=r"atom 1 \(C\).*specify the stereo") as caught:
+        build_molecules(read_smiles("CC(O)F"), 0, limit)
+    assert caught.value.reason == "impossible_stereo"
 
 
 def test_isomers_of_bridged_rings_can_exist():

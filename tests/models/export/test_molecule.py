@@ -7,8 +7,8 @@ from rdkit import Chem
 
 from models.data.molecule import build_molecules, read_molblock
 from models.data.verify import perceived_smiles
-from models.export.molecule import one_line, record_properties, to_sdf, to_values, to_xyz
-from models.structure import Conformer, Ensemble
+from models.export.molecule import one_line, record_properties, to_sdf, to_summary, to_values, to_xyz
+from models.structure import Conformer, Ensemble, Problem
 
 SMILES = [
     "CCO",
@@ -178,6 +178,22 @@ def test_values_are_plain_json(ensemble_of, smiles):
     for x, conformer in zip(values["coordinates"], ensemble.conformers, strict=True):
         np.testing.assert_allclose(x, conformer.coordinates, atol=5.1e-5)
         assert all(round(c, 4) == c for atom in x for c in atom)
+
+
+def test_summary_says_what_became_of_a_molecule(ensemble_of):
+    made = ensemble_of("CC(O)F", "x", 2)
+    ensemble = Ensemble(made.molecule, 3, made.conformers, (Problem("clash", "words", 1),), 9, 1)
+    assert to_summary(ensemble) == {
+        "id": "x",
+        "status": "partial",
+        "smiles": made.molecule.smiles,
+        "num_requested": 3,
+        "num_returned": 2,
+        "notes": list(made.molecule.notes),
+        "problems": [{"reason": "clash", "detail": "words", "count": 1}],
+        "conformers": [{"index": k, "seed": 100 + k, "stereo_ok": True} for k in range(2)],
+    }
+    assert json.loads(json.dumps(to_summary(ensemble))) == to_summary(ensemble)
 
 
 def test_one_line_has_no_way_out():

@@ -269,7 +269,6 @@ def test_langevin_curvature_follows_the_noise_that_is_added():
     assert_mean(langevin_squares(4, noise_scale=0.5), 4.5)
 
 
-@pytest.mark.xfail(strict=True, reason="the explicit step of a drift like 1 / r throws atoms far out near r = 0")
 @pytest.mark.parametrize("width", [1e-3, 1e-4])
 def test_langevin_step_is_bounded_near_a_singular_shape(width):
     # Chains of two atoms do come close to r = 0, and those of three atoms to a line.  Larger molecules do not.
