@@ -57,6 +57,8 @@ class SampleOptions:
             raise SamplerError(f"unknown sampler {self.kind!r}; allowed: {', '.join(KINDS)}")
         if not 1 <= self.steps <= MAX_STEPS:
             raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
+        if self.rounds < 1:
+            raise SamplerError(f"rounds is {self.rounds}; allowed: 1 or more")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def generate(
         if should_stop():
             raise _StoppedError
 
-    stopped = False
+    stopped, dropped = False, set[int]()
     for attempt in range(options.rounds):
         draws = [
             Draw(m, k, (seeds[m] + k + attempt * RETRY_STRIDE) % (MAX_SEED + 1), attempt)
@@ -140,6 +142,10 @@ def generate(
             on_done(settled)
         if stopped:
             break
+        if not last:
+            given_up = [m for m in range(len(molecules)) if _hopeless(attempts[m], len(good[m])) and m not in dropped]
+            dropped.update(given_up)
+            on_done(sum(counts[m] for m in given_up))
     return [
         Ensemble(
             molecule,

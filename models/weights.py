@@ -68,8 +68,13 @@ def read_registry(folder: Path) -> dict[str, dict[str, Any]]:
     """All entries of the registry, by name."""
     path = folder / REGISTRY
     if not path.is_file():
-        raise WeightsError(f"no {REGISTRY} in {folder.resolve()}; set the folder with --weights or SHAPESPACE_WEIGHTS")
-    return json.loads(path.read_text())["models"]
+        raise WeightsError(
+            f"no {REGISTRY} in {folder.resolve()}; set the folder with --weights or SHAPESPACE_WEIGHTS_DIR"
+        )
+    try:
+        return json.loads(path.read_text())["models"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"the registry {path.resolve()} is not JSON with an entry 'models': {error}") from error
 
 
 def find_weights(name: str, folder: Path) -> tuple[dict[str, Any], Path]:
@@ -102,7 +107,7 @@ def save_model(name: str, folder: Path, tensors: dict[str, Tensor], card: dict[s
     content = save(tensors)
     file = f"{name}.safetensors"
     (folder / file).write_bytes(content)
-    entry = {"file": file, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **card}
+    entry = {**card, "file": file, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     known = read_registry(folder) if (folder / REGISTRY).is_file() else {}
     (folder / REGISTRY).write_text(json.dumps({"models": {**known, name: entry}}, indent=2) + "\n")
     return entry

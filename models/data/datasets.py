@@ -5,6 +5,7 @@ conformer, then atom), in the atom order of `Chem.AddHs(Chem.MolFromSmiles(smile
 """
 
 import csv
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem, rdBase
 
+from models.data.elements import ELEMENT_CODE
 from models.data.features import build_features
 from models.errors import DataError
 from models.structure import Features
@@ -61,6 +63,8 @@ def read_set(path: Path) -> Iterator[ReferenceMolecule]:
     """Molecules of a set, one by one."""
     if not path.is_file():
         raise DataError(f"no data file at {path}; see README, section Data, for where to get one")
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} is not an npz file")
     with np.load(path) as data:
         missing = [key for key in _KEYS if key not in data]
         if missing:
@@ -105,6 +109,8 @@ def featurise(molecule: ReferenceMolecule, excluded: frozenset[str]) -> tuple[Fe
     mol = Chem.AddHs(mol)
     if mol.GetNumAtoms() != len(molecule.numbers):
         return "atom_count"
+    if any(atom.GetAtomicNum() not in ELEMENT_CODE for atom in mol.GetAtoms()):
+        return "unsupported_element"
     features = build_features(mol)
     x = molecule.coordinates[0]
     x = (x - x.mean(0)).astype(np.float32)

@@ -5,6 +5,7 @@ implicit are added after its own atoms.
 """
 
 import logging
+import re
 import string
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +22,12 @@ from models.structure import Molecule
 MAX_SMILES_CHARS = 2_000
 MAX_MOLBLOCK_CHARS = 200_000
 _SMILES_CHARS = frozenset(string.ascii_letters + string.digits + "@+-[]()=#$:/\\.%*&~>{}|,;!^_")
+
+_CHIRALITIES = {
+    Chem.ChiralType.CHI_UNSPECIFIED,
+    Chem.ChiralType.CHI_TETRAHEDRAL_CW,
+    Chem.ChiralType.CHI_TETRAHEDRAL_CCW,
+}
 
 Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)  # names and maps survive between processes
 rdBase.LogToPythonLogger()  # so that a refusal can carry RDKit's own words
@@ -50,8 +57,8 @@ def read_smiles(text: str, name: str = "") -> Chem.Mol:
     if text.startswith("InChI="):
         raise MoleculeError("the text is an InChI; convert it to a SMILES first", reason="invalid_smiles")
     strange = sorted(set(text) - _SMILES_CHARS)
-    if strange or " " in text:
-        shown = ", ".join(repr(c) for c in strange[:5]) or "a blank"
+    if strange:
+        shown = ", ".join(repr(c) for c in strange[:5])
         raise MoleculeError(
             f"the SMILES {_short(text)} contains {shown}; give one plain SMILES", reason="invalid_smiles"
         )
@@ -100,6 +107,11 @@ def check_supported(mol: Chem.Mol) -> None:
                 f"{place} has the charge {atom.GetFormalCharge():+d}; allowed: "
                 f"-{MAX_FORMAL_CHARGE} to +{MAX_FORMAL_CHARGE}",
                 reason="unsupported_charge",
+            )
+        if atom.GetChiralTag() not in _CHIRALITIES:
+            raise MoleculeError(
+                f"{place} has a {atom.GetChiralTag().name[4:].lower()} arrangement; only tetrahedral stereo is sampled",
+                reason="unsupported_stereo",
             )
         if atom.GetNumRadicalElectrons():
             raise MoleculeError(f"{place} has an unpaired electron; give a closed-shell molecule", reason="radical")
@@ -161,6 +173,8 @@ def build_molecules(mol: Chem.Mol, seed: int, enumerate_up_to: int = 1) -> list[
         isomer = next(_isomers(mol, 1, seed), None)
         if isomer is None:
             raise _impossible(listed)
+        if canonical_smiles(isomer) == canonical_smiles(mol):
+            return [_finish(isomer, name, ())]  # cages and allenes look open to RDKit and have one isomer
         note = f"stereo left open at {listed}: one stereoisomer was chosen by the seed; 'enumerate' gives all"
         return [_finish(isomer, name, (note,))]
     isomers = list(_isomers(mol, enumerate_up_to + 1, seed))
@@ -219,8 +233,8 @@ def _parse(read: Callable[[], Chem.Mol | None], what: str) -> Chem.Mol:
     finally:
         logger.removeHandler(handler)
     if mol is None:
-        words = (part.split("] ", 1)[-1].strip("* ") for line in lines for part in line.splitlines())
-        cause = next((word for word in words if word), "RDKit gives no reason")
+        words = (re.sub(r"^\[[\d:]+\]", "", line).strip() for text in lines for line in text.splitlines())
+        cause = next((w for w in words if w and w != "****" and not w.endswith("Violation")), "RDKit gives no reason")
         raise MoleculeError(f"the {what} cannot be read: {cause[:200]}", reason="unreadable")
     return mol
 
@@ -230,8 +244,18 @@ def _prepare(mol: Chem.Mol, name: str) -> Chem.Mol:
     if mol.GetNumAtoms() == 0:
         raise MoleculeError("the input has no atoms", reason="empty_input")
     check_supported(mol)
-    mol = Chem.AddHs(mol)
+    mol = Chem.RWMol(Chem.AddHs(mol))
+    mol.SetStereoGroups([])  # would turn SDF into V3000
+    Chem.ClearMolSubstanceGroups(mol)
+    for atom in mol.GetAtoms():
+        atom.ClearProp("molFileAlias")  # free text that SDF would repeat on a line of its own
+    mol = mol.GetMol()
+    maps = [atom.GetAtomMapNum() for atom in mol.GetAtoms()]
+    for atom in mol.GetAtoms():
+        atom.SetAtomMapNum(0)  # maps must not tell two equal neighbours apart
     Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+    for atom, number in zip(mol.GetAtoms(), maps, strict=True):
+        atom.SetAtomMapNum(number)
     mol.SetProp("_Name", name)
     return mol
 

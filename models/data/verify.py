@@ -10,6 +10,7 @@ import numpy as np
 from rdkit import Chem
 
 from models.data.elements import covalent_radius
+from models.data.features import chiral_quadruples
 from models.data.molecule import canonical_smiles
 from models.structure import Molecule
 
@@ -92,6 +93,13 @@ def perceived_smiles(mol: Chem.Mol, coordinates: np.ndarray) -> str:
     for atom, asked in zip(seen.GetAtoms(), mol.GetAtoms(), strict=True):
         if asked.GetChiralTag() == Chem.ChiralType.CHI_UNSPECIFIED:
             atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    for points, centre in zip(*chiral_quadruples(mol), strict=True):
+        atom, asked = seen.GetAtomWithIdx(centre), mol.GetAtomWithIdx(centre)
+        if asked.GetDegree() == 3:  # RDKit sees no stereo of phosphines and aziridines in coordinates
+            a, b, c, d = np.asarray(coordinates, dtype=np.float64)[points]
+            atom.SetChiralTag(asked.GetChiralTag())
+            if np.dot(a - d, np.cross(b - d, c - d)) < 0:
+                atom.InvertChirality()
     for bond, asked in zip(seen.GetBonds(), mol.GetBonds(), strict=True):
         if asked.GetStereo() == Chem.BondStereo.STEREONONE:
             bond.SetStereo(Chem.BondStereo.STEREONONE)

@@ -60,6 +60,7 @@ def to_mmcif(ensembles: Sequence[Ensemble], model: str) -> str:
         set_structure(file, _stack(ensemble), data_block=name)
         rows = [record_properties(ensemble, conformer, model) for conformer in ensemble.conformers]
         columns = {key: [row[key] for row in rows] for key in rows[0]}
+        columns["id"] = [_cif_text(value) for value in columns["id"]]
         numbers = [str(k + 1) for k in range(len(rows))]
         file[name]["shapespace_conformer"] = CIFCategory({"model_num": numbers, **columns})
     if not len(file):
@@ -98,8 +99,16 @@ def _atom_names(mol: Chem.Mol) -> list[str]:
     for atom in mol.GetAtoms():
         symbol = atom.GetSymbol().upper()
         counter[symbol] += 1
-        names.append(f"{symbol}{counter[symbol]}")
+        names.append(symbol + _ordinal(counter[symbol], 4 - len(symbol)))
     return names
+
+
+def _ordinal(number: int, width: int) -> str:
+    """Decimal number where it fits, or else base 36 that starts with a letter, so that 1,035 fit into two columns."""
+    if number < 10**width:
+        return str(number)
+    rest = number - 10**width + 10 * 36 ** (width - 1)
+    return np.base_repr(rest, 36)
 
 
 def _pdb_models(ensemble: Ensemble) -> list[list[str]]:
@@ -130,10 +139,17 @@ def _block_name(text: str, file: CIFFile) -> str:
     """Printable name without blanks that the file does not have yet."""
     base = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in one_line(text)) or "molecule"
     name, number = base, 1
-    while name in file:
+    taken = {key.lower() for key in file}  # CIF does not tell cases apart
+    while name.lower() in taken:
         number += 1
         name = f"{base}_{number}"
     return name
+
+
+def _cif_text(text: str) -> str:
+    """Text that biotite quotes where CIF asks for quotes: a blank at the end makes it do so."""
+    reserved = text.lower().startswith(("data_", "save_", "loop_", "stop_", "global_"))
+    return f"{text} " if reserved or text[:1] in ("#", "$", "[", "]", ";", "?", ".") else text
 
 
 def _chunks(text: str, width: int) -> list[str]:

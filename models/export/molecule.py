@@ -93,4 +93,4 @@ def to_values(ensemble: Ensemble) -> dict[str, Any]:
 
 def one_line(text: str) -> str:
     """Text that cannot break out of its line or start a new record in a file."""
-    return re.sub(r"[\x00-\x1f\x7f\u2028\u2029$]+", " ", text).strip()[:80]
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029$]+", " ", text).strip()[:80]

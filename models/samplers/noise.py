@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import torch
+from numpy import float32
+from numpy.random import default_rng
 from torch import Tensor
 
 
@@ -15,7 +17,8 @@ class SeededNoise:
 
     def __init__(self, seeds: Sequence[int], counts: Sequence[int]) -> None:
         self.counts = list(counts)
-        self.generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds]
+        # not torch's generator: on the CPU it drops all but 32 bits of a seed
+        self.generators = [default_rng(seed % 2**63) for seed in seeds]
 
     def __len__(self) -> int:
         return len(self.generators)
@@ -24,7 +27,7 @@ class SeededNoise:
         """Standard normal numbers, zero where padded, on the device of `like`.  [B, N, 3] -> [B, N, 3]"""
         out = torch.zeros(like.shape, dtype=torch.float32)
         for row, (generator, count) in enumerate(zip(self.generators, self.counts, strict=True)):
-            out[row, :count] = torch.randn(count, 3, generator=generator)
+            out[row, :count] = torch.from_numpy(generator.standard_normal((count, 3), dtype=float32))
         return out.to(like)
 
     def take(self, index: Sequence[int]) -> "SeededNoise":

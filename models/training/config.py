@@ -66,6 +66,8 @@ class TrainConfig:
         for name, allowed in (("loss", LOSSES), ("coupling", COUPLINGS), ("prior", PRIORS)):
             if getattr(self, name) not in allowed:
                 raise DataError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        if not 0 < self.decay_share <= 1:
+            raise DataError(f"decay_share is {self.decay_share}; allowed: above 0, up to 1")
         if self.half not in ("auto", "on", "off"):
             raise DataError(f"half is {self.half!r}; allowed: auto, on, off")
 
@@ -80,12 +82,18 @@ def from_dict(values: dict) -> TrainConfig:
     unknown = set(values) - {f.name for f in fields(TrainConfig)}
     if unknown:
         raise DataError(f"unknown training settings: {', '.join(sorted(unknown))}")
+    if "network" not in values:
+        raise DataError("the training settings lack 'network', the shape of the network")
     network = network_from_dict(values["network"])
     return TrainConfig(**{**values, "network": network, "bucket_sizes": tuple(values.get("bucket_sizes", (20, 29)))})
 
 
 def network_from_dict(values: dict) -> DenoiserConfig:
     """Network shape from parsed JSON."""
+    unknown = set(values) - {f.name for f in fields(DenoiserConfig)}
+    missing = {"token_sizes", "pair_sizes"} - set(values)
+    if unknown or missing:
+        raise DataError(f"network settings: unknown {sorted(unknown)}, missing {sorted(missing)}")
     sizes = {key: tuple(values[key]) for key in ("token_sizes", "pair_sizes")}
     return DenoiserConfig(**{**values, **sizes})
 

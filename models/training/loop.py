@@ -98,9 +98,7 @@ def train(
         losses.append(loss.detach())
         progress = Progress(step + 1, clock() - began, progress.conformers + len(rows))
         if progress.step % LOG_EVERY == 0:
-            mean = torch.stack(losses).mean().item()
-            if not math.isfinite(mean):
-                raise DataError(f"the loss is not finite at step {step + 1}; lower learning_rate and resume")
+            mean = _mean_loss(losses, progress.step)
             speed = (progress.conformers - logged_conformers) / max(progress.elapsed_s - logged_at, 1e-9)
             on_log(
                 {
@@ -112,8 +110,10 @@ def train(
             )
             logged_at, logged_conformers, losses = progress.elapsed_s, progress.conformers, []
         if progress.elapsed_s - saved_at > SAVE_EVERY_S:
+            _mean_loss(losses, progress.step)
             save_checkpoint(folder, module, average, optimizers, asdict(progress))
             saved_at = progress.elapsed_s
+    _mean_loss(losses, progress.step)
     save_checkpoint(folder, module, average, optimizers, asdict(progress))
     return progress
 
@@ -162,6 +162,14 @@ def half_is_faster(device: torch.device, clock: Callable[[], float]) -> bool:
             times.append(clock() - start)
         seconds[dtype] = min(times)  # the first calls set up kernels and other work may disturb some
     return seconds[torch.bfloat16] < seconds[torch.float32]
+
+
+def _mean_loss(losses: list[torch.Tensor], step: int) -> float:
+    """Mean since the last log; weights that gave a loss that is not finite must not be saved."""
+    mean = torch.stack(losses).mean().item() if losses else 0.0
+    if not math.isfinite(mean):
+        raise DataError(f"the loss is not finite at step {step}; lower learning_rate and resume")
+    return mean
 
 
 def _mix(seed: int, step: int) -> int:

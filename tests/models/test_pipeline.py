@@ -41,9 +41,9 @@ def structure(drawn, molecule=0, index=0, attempt=0):
     return drawn[molecule, index, attempt][1]
 
 
-def run_paths(model, molecules, seeds, steps, joined_at=None):
+def run_paths(model, molecules, seeds, steps, joined_at=None, kind="ode"):
     """All items in one batch through the running-batch interface; with `joined_at`, the last one joins on the way."""
-    step, schedule = build_step(StepConfig("ode", True, 0.5, 1.0)), build_schedule("uniform")
+    step, schedule = build_step(StepConfig(kind, True, 0.5, 1.0)), build_schedule("uniform")
 
     def begin(part, part_seeds):
         batch = pad([m.features for m in part])
@@ -102,10 +102,12 @@ def test_structure_does_not_depend_on_joining_a_running_batch(model, mates, mole
 def test_stochastic_structure_does_not_depend_on_batch_mates(model_of, tiny_config, shaken, mates, molecule_of):
     model = model_of(shaken(tiny_config(), seed=3), "gaussian", "none")
     options = SampleOptions(kind="sde", steps=30, rounds=1)
-    subject = molecule_of(SUBJECT)
+    subject, seeds = molecule_of(SUBJECT), [*range(64), 11]
     alone, _ = raw(model, [subject], [1], [11], options)
-    together, _ = raw(model, [*mates, subject], [1] * 65, [*range(64), 11], options)
+    together, _ = raw(model, [*mates, subject], [1] * 65, seeds, options)
     np.testing.assert_allclose(structure(together, molecule=64), structure(alone), atol=1e-3)
+    late = run_paths(model, [*mates, subject], seeds, 30, joined_at=17, kind="sde")
+    np.testing.assert_allclose(late[-1], structure(alone), atol=1e-3)
 
 
 def test_conformer_k_of_a_seed_is_conformer_0_of_a_later_seed(model, molecule_of):

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data.batch import pad, split_by_size
@@ -46,6 +46,7 @@ def test_dtypes_are_those_the_network_indexes_with(molecule_of):
 COUNTS = st.lists(st.integers(1, 256), max_size=60)
 
 
+@settings(deadline=None)
 @given(COUNTS, st.integers(64, 200_000), st.sampled_from([1, 4, 8]))
 def test_split_holds_every_item_once_and_keeps_the_budget(counts, budget, step):
     batches = split_by_size(counts, budget, step)
@@ -56,6 +57,7 @@ def test_split_holds_every_item_once_and_keeps_the_budget(counts, budget, step):
         assert len(batch) == 1 or len(batch) * widths.pop() ** 2 <= budget
 
 
+@settings(deadline=None)
 @given(COUNTS)
 def test_split_fills_its_batches(counts):
     budget = 10 * 64**2

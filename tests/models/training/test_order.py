@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.training.order import BatchOrder
@@ -10,6 +10,7 @@ def listed(order, steps):
     return [(bucket, rows.tolist()) for bucket, rows in (order.batch(step) for step in steps)]
 
 
+@settings(deadline=None)
 @given(BUCKETS, st.integers(0, 2**40))
 def test_pass_holds_every_conformer_at_most_once(buckets, seed):
     members, sizes = zip(*buckets, strict=True)
@@ -27,6 +28,7 @@ def test_pass_holds_every_conformer_at_most_once(buckets, seed):
             assert 0 <= missing < min(size, count)
 
 
+@settings(deadline=None)
 @given(BUCKETS, st.integers(0, 1000))
 def test_batch_is_a_function_of_seed_and_step(buckets, seed):
     members, sizes = (list(column) for column in zip(*buckets, strict=True))
