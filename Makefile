@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
+RUN ?= runs/molecules-small
+GPU_BUNDLE ?= --split
 
 .PHONY: help serve test lint fix install install-dev wheel gpu-bundle clean
 
@@ -21,6 +23,7 @@ lint: .venv/installed-dev  ## Ruff, mypy, import directions, container files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint -s docker/compose.yaml
+	$(BIN)/hadolint docker/Dockerfile docker/Dockerfile.cpu
 
 fix: .venv/installed-dev  ## Format and repair what can be repaired
 	$(BIN)/ruff check --fix .
@@ -41,6 +44,9 @@ install-dev: .venv/installed-dev  ## Virtual environment for developers
 
 wheel: .venv/installed-dev  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .
+
+gpu-bundle: .venv/installed  ## Pack a training run for a bare GPU machine (RUN, GPU_BUNDLE)
+	$(BIN)/shapespace gpu-bundle --run $(RUN) --out dist/gpu-bundle $(GPU_BUNDLE)
 
 clean:  ## Remove the environment and everything built
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache

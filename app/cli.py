@@ -19,14 +19,20 @@ cli = typer.Typer(
 )
 
 
-@cli.callback()
-def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Sample 3D structures in shape space: SMILES in, verified conformer ensembles out."""
-    if version:
+def show_version(asked: bool) -> None:
+    """Print the version and stop."""
+    if asked:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@cli.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Sample 3D structures in shape space: SMILES in, verified conformer ensembles out."""
 
 
 Weights = Annotated[
@@ -206,6 +212,34 @@ def ship(
     from app.commands import ship as command
 
     command.run(run, name, weights, evaluation or [], about)
+
+
+@cli.command("gpu-bundle")
+def gpu_bundle(
+    run: Annotated[Path, typer.Option(help="Folder of a training run that has packed its data.")],
+    out: Annotated[Path, typer.Option(help="Folder to make; tar files are put beside it.")] = Path("dist/gpu-bundle"),
+    have: Annotated[
+        list[str] | None, typer.Option(help="Package the other machine has; may be repeated. `all`: no wheels.")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(help="Python of the other machine, such as 3.12.", show_default="this one's")
+    ] = None,
+    limit_mb: Annotated[float, typer.Option(help="Most millions of bytes of one tar.")] = 60.0,
+    split: Annotated[bool, typer.Option(help="Allow more than one tar.")] = False,
+    take_back: Annotated[
+        Path | None, typer.Option(help="Folder that run.sh wrote as OUT: put its checkpoint into --run.")
+    ] = None,
+) -> None:
+    """Carry a training run to a bare machine with a GPU, or take its checkpoint back.
+
+    Example: `shapespace gpu-bundle --run runs/small --python 3.12 --have numpy --split`
+    """
+    from app.commands import gpu_bundle as command
+
+    if take_back is not None:
+        command.take_back(take_back, run)
+    else:
+        command.run(run, out, have or [], python, limit_mb, split)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def run(
     run_folder: Path,
     out: Path,
     have: Sequence[str] = (),
-    python: str = f"{sys.version_info.major}.{sys.version_info.minor}",
+    python: str | None = None,
     limit_mb: float = 60.0,
     split: bool = False,
     fetch: Callable[[Sequence[str], str, Path], None] | None = None,
@@ -46,7 +46,7 @@ def run(
         run_folder: A run that has packed its data; without a checkpoint it begins at step 0.
         out: Folder to make; the tar files are put beside it.
         have: Distributions that the other machine already has; `all` leaves every wheel out.
-        python: Python of the other machine, such as 3.12; it decides which wheels fit.
+        python: Python of the other machine, such as 3.12, which decides what wheels fit; None is this one.
         limit_mb: Most bytes of one tar, in millions.
         split: Allow more than one tar.
         fetch: Downloads exact requirements for a Python into a folder; None takes pip.
@@ -63,6 +63,7 @@ def run(
     for name in ("config.json", "packed.npz"):
         if not (run_folder / name).is_file():
             raise DataError(f"{run_folder / name} is missing; start the run here once, so that its data is packed")
+    python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
     _clear(out)
     _copy_code(root, out / "code")
     step = _copy_run(run_folder, out / "run")

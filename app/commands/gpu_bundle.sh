@@ -45,8 +45,8 @@ echo "after: $(progress)"
 for name in checkpoint config.json log.jsonl; do
     if [ -e "$here/run/$name" ]; then cp -r "$here/run/$name" "$OUT/"; fi
 done
-[ "$code" -eq 124 ] || exit "$code" # 124: the time was up
+[ "$code" -eq 0 ] || [ "$code" -eq 124 ] || exit "$code" # 124: the time was up
 if [ "$before" = "$(progress)" ]; then
-    echo "nothing was saved in $seconds s; give more" >&2
+    echo "no step was added: $seconds s are too few, or the budget of the run is spent (raise it with --budget-s)" >&2
     exit 1
 fi
