@@ -172,7 +172,10 @@ def bench(
     model: ModelName = None,
     device: Device = None,
 ) -> None:
-    """Measure the sampler: conformers per second by size and batch, and the share spent in projection."""
+    """Measure the sampler: conformers per second by size and batch, and the share spent in projection.
+
+    Example: `shapespace bench --repeats 20 --out out/bench.json`
+    """
     from app.commands import bench as command
 
     command.run(steps, repeats, out, weights, model, device)

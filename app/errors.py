@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -29,7 +30,7 @@ TITLES = {
     "internal": "Something went wrong in the service",
 }
 
-_STATUS = {"invalid_sampler": 422, "invalid_format": 422, "invalid_molecule": 422, "weights_unavailable": 503}
+_STATUS = {"invalid_sampler": 422, "invalid_format": 422, "weights_unavailable": 503}
 
 
 class Problem(Exception):
@@ -76,12 +77,18 @@ def invalid(field: str, value: Any, message: str, allowed: str) -> Problem:
     return invalid_fields([{"field": field, "value": shown(value), "message": message, "allowed": allowed}])
 
 
-def invalid_fields(errors: list[dict[str, Any]]) -> Problem:
-    """Some fields of a request that are not valid; each has field, value, message and allowed."""
+def invalid_fields(errors: list[dict[str, Any]], total: int | None = None) -> Problem:
+    """Some fields of a request that are not valid; each has field, value, message and allowed.
+
+    Args:
+        errors: Those that are shown.
+        total: How many there are; those shown by default.
+    """
     first = errors[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    others = (total or len(errors)) - 1
+    more = f" (and {others} more)" if others else ""
     detail = f"{first['field']}: {first['message']}; allowed: {first['allowed']}{more}"
-    return Problem(422, "invalid_request", detail, errors=errors[:20])
+    return Problem(422, "invalid_request", detail, errors=errors)
 
 
 def shown(value: Any) -> Any:
@@ -91,8 +98,11 @@ def shown(value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return value
     try:
-        text = value if isinstance(value, str) else repr(value)
-    except (ValueError, RecursionError):  # integers of thousands of digits, deep nesting
+        # reprlib never walks a whole list
+        text = (
+            value if isinstance(value, str) else reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
+        )
+    except ValueError:  # integers of thousands of digits
         text = f"a {type(value).__name__} that is too long to show"
     text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= _MAX_VALUE_CHARS else text[: _MAX_VALUE_CHARS - 3] + "..."

@@ -5,8 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import ModelError
+
+# The schema refuses longer lists before it looks at their members, so that a huge body costs nothing.
+MOLECULES_CEILING = 4096
+
+
+class SettingsError(ModelError):
+    """A setting has a value that is not allowed."""
+
+    reason = "invalid_settings"
 
 
 def default_weights_dir() -> Path:
@@ -41,7 +52,7 @@ class Settings(BaseSettings):
     half: bool = Field(
         False, description="Run matrix products in bfloat16: faster on GPUs and new CPUs, results differ a little."
     )
-    max_molecules: int = Field(256, ge=1, description="Molecules in one request.")
+    max_molecules: int = Field(256, ge=1, le=MOLECULES_CEILING, description="Molecules in one request.")
     max_conformers: int = Field(1000, ge=1, description="Conformers of one molecule.")
     max_total_conformers: int = Field(25_600, ge=1, description="Conformers of one request, all molecules together.")
     max_body_mb: float = Field(16.0, gt=0, description="Size of a request body, MB.")
@@ -56,5 +67,13 @@ class Settings(BaseSettings):
 
 
 def build_settings(**given: Any) -> Settings:
-    """Settings from the environment, with those given that are not None in their place."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    """Settings from the environment, with those given that are not None in their place.
+
+    Raises:
+        SettingsError: A value is not allowed.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        words = [f"{str(e['loc'][0]).upper()} is {e['input']!r}: {e['msg'].lower()}" for e in error.errors()]
+        raise SettingsError("; ".join(words) + " (settings are options or SHAPESPACE_<NAME>)") from None

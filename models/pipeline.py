@@ -151,7 +151,13 @@ def generate(
             molecule,
             counts[m],
             tuple(good[m][k] for k in sorted(good[m])),
-            _problems(["stopped" if stopped else faults[m][k] for k in range(counts[m]) if k not in good[m]]),
+            _problems(
+                [
+                    "stopped" if stopped and m not in dropped else faults[m][k]
+                    for k in range(counts[m])
+                    if k not in good[m]
+                ]
+            ),
             attempts[m],
             first_pass[m],
         )

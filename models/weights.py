@@ -58,10 +58,20 @@ class Model:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` means the first GPU, or else the CPU."""
+    """Device by name; `auto` means the first GPU, or else the CPU.
+
+    Raises:
+        WeightsError: There is no such device here.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise WeightsError(f"unknown device {name!r}; allowed: auto, cpu, cuda, cuda:1, ...") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise WeightsError(f"device {name!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use auto or cpu")
+    return device
 
 
 def read_registry(folder: Path) -> dict[str, dict[str, Any]]:

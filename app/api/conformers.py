@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -13,7 +14,7 @@ from fastapi.responses import JSONResponse
 from app.api.examples import REQUEST_EXAMPLES
 from app.api.negotiation import JSON, OFFERS, ZIP, Wanted, negotiate
 from app.api.results import Outcome, ensembles, to_record
-from app.api.schemas import ConformersRequest, ConformersResponse
+from app.api.schemas import ConformersRequest, ConformersResponse, ProblemDocument
 from app.engine.engine import Engine
 from app.engine.ticket import Ticket
 from app.errors import Problem, invalid
@@ -22,12 +23,27 @@ from app.intake.worker import Reading, Refusal
 from app.settings import Settings
 from models.export.archive import to_zip
 from models.export.formats import FORMATS
+from models.export.molecule import one_line
 from models.pipeline import SampleOptions
 from models.structure import Ensemble
 
 router = APIRouter(tags=["conformers"])
 _LOOK_EVERY_S = 0.25
-_FILES = {offer.media_type: {"schema": {"type": "string"}} for offer in OFFERS if offer.media_type != JSON}
+_NOT_THE_INPUT = ("stopped", "intake_unavailable")
+T = TypeVar("T")
+_PROBLEM = {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}}
+_PROBLEMS = {
+    406: "None of the accepted media types can be made.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "The request is not valid, or no file could be made of it.",
+    503: "Starting, full or shutting down; see Retry-After.",
+}
+_FILES = {
+    offer.media_type: {"schema": {"type": "string", **({"format": "binary"} if offer.media_type == ZIP else {})}}
+    for offer in OFFERS
+    if offer.media_type != JSON
+}
 
 
 @router.post(
@@ -35,15 +51,19 @@ _FILES = {offer.media_type: {"schema": {"type": "string"}} for offer in OFFERS i
     operation_id="sample_conformers",
     summary="Sample conformers of molecules",
     response_model=None,
-    responses={200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": _FILES}},
+    responses={
+        200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": _FILES},
+        **{status: {"description": words, "content": _PROBLEM} for status, words in _PROBLEMS.items()},
+    },
     openapi_extra={"requestBody": {"content": {JSON: {"examples": REQUEST_EXAMPLES}}}},
 )
 async def sample_conformers(body: ConformersRequest, request: Request) -> Response:
     """Sample an ensemble of every molecule.
 
     Every conformer that comes back is finite, has every bond, no clash, and the requested stereochemistry, perceived
-    again from its coordinates.  What fails is drawn again up to five times and then reported in `problems`.  A molecule
-    that cannot be read fails alone.  `Accept` chooses between JSON, one file and a zip.
+    again from its coordinates.  Each is drawn at most five times; what fails then is reported in `problems`, and a
+    molecule whose first 20 draws all fail is given up.  A molecule that cannot be read fails alone.  `Accept` chooses
+    between JSON, one file and a zip.
     """
     settings: Settings = request.app.state.settings
     engine: Engine = request.app.state.engine
@@ -51,13 +71,13 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
     began = monotonic()
     wanted = negotiate(request.headers.get("accept"))
     check_limits(body, settings, wanted)
-    engine.check_open()
+    engine.check_open(before=pool.requests)
     assert engine.model is not None
     check_model(body, engine)
     seed = secrets.randbelow(2**32) if body.seed is None else body.seed
-    names = [spec.id or f"molecule-{k + 1}" for k, spec in enumerate(body.molecules)]
+    names = _names(body)
     readings = [_reading(body, k, names[k], seed) for k in range(len(names))]
-    read = await pool.read(readings, settings.request_timeout_s)
+    read = await _while_connected(request, pool.read(readings, settings.request_timeout_s))
     read_s = monotonic() - began
 
     molecules = [m for answer in read if not isinstance(answer, Refusal) for m in answer]
@@ -91,7 +111,7 @@ def check_limits(body: ConformersRequest, settings: Settings, wanted: Wanted) ->
     if count > settings.max_molecules:
         raise invalid("molecules", count, f"{count} molecules are too many", f"1 to {settings.max_molecules}")
     if each > settings.max_conformers:
-        raise invalid("num_conformers", each, f"{each} is too many", f"1 to {settings.max_conformers}")
+        raise invalid("num_conformers", each, "that is too many", f"1 to {settings.max_conformers}")
     total = count * each * (body.max_stereoisomers if body.stereo == "enumerate" else 1)
     if total > settings.max_total_conformers:
         raise invalid(
@@ -124,17 +144,26 @@ def check_model(body: ConformersRequest, engine: Engine) -> None:
 async def _sample(ticket: Ticket, engine: Engine, request: Request) -> list[Ensemble]:
     """Wait for the ticket, and stop its work when the caller goes away."""
     engine.submit(ticket)
-    answer = asyncio.wrap_future(ticket.future)
     try:
-        while not answer.done():
-            await asyncio.wait([answer], timeout=_LOOK_EVERY_S)
-            if not answer.done() and await request.is_disconnected():
-                ticket.cancel()
-                raise Problem(499, "client_gone", "the caller closed the connection")
-    except asyncio.CancelledError:
+        return await _while_connected(request, asyncio.wrap_future(ticket.future))
+    except (asyncio.CancelledError, Problem):
         ticket.cancel()
         raise
-    return answer.result()
+
+
+async def _while_connected(request: Request, work: Awaitable[T]) -> T:
+    """The result of some work, unless the caller closes the connection first.
+
+    Raises:
+        Problem: 499, which only the log will see.
+    """
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        await asyncio.wait([task], timeout=_LOOK_EVERY_S)
+        if not task.done() and await request.is_disconnected():
+            task.cancel()
+            raise Problem(499, "client_gone", "the caller closed the connection")
+    return task.result()
 
 
 def _write(
@@ -158,6 +187,9 @@ def _write(
         return JSONResponse({"model": model, "seed": seed, "results": results, "timing_s": rounded})
     summary = [{k: v for k, v in to_record(o, None, model).items() if k != "structure"} for o in outcomes]
     if returned == 0:
+        if all(problem["reason"] in _NOT_THE_INPUT for entry in summary for problem in entry["problems"]):
+            detail = "no structure was finished in time; ask for less, or try again later"
+            raise Problem(503, "unavailable", detail, {"Retry-After": "30"}, results=summary)
         first = summary[0]["problems"][0]
         detail = f"none of the molecules gave a structure; {summary[0]['id']}: {first['detail']}"
         raise Problem(422, "invalid_molecule", detail, results=summary)
@@ -186,6 +218,19 @@ def _reading(body: ConformersRequest, place: int, name: str, seed: int) -> Readi
     if spec.smiles is not None:
         return Reading("smiles", spec.smiles, name, seed, many)
     return Reading("molblock", spec.molblock or "", name, seed, many)
+
+
+def _names(body: ConformersRequest) -> list[str]:
+    """The id of each molecule, or the title of its mol block, or its place; a place never repeats an id."""
+    taken = {spec.id for spec in body.molecules}
+    names = []
+    for place, spec in enumerate(body.molecules, start=1):
+        title = one_line((spec.molblock or "").split("\n", 1)[0])
+        name = spec.id or title or f"molecule-{place}"
+        while spec.id is None and name in taken:
+            name += "'"
+        names.append(name)
+    return names
 
 
 def _options(body: ConformersRequest, settings: Settings) -> SampleOptions:

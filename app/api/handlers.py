@@ -16,6 +16,15 @@ from app.engine.engine import EngineError
 from app.errors import Problem, invalid_fields, problem_of, shown
 from models.errors import ModelError
 
+_SHOWN, _FIELD_CHARS = 20, 80
+_KINDS = {
+    "string_type": "text (a string)",
+    "int_type": "a whole number (an integer)",
+    "int_from_float": "a whole number (an integer)",
+    "list_type": "a list",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+}
 _INSIDE: dict[object, type[BaseModel]] = {"molecules": MoleculeSpec, "sampler": SamplerSpec}
 _BOUNDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}", "expected": "{}"}
 _LENGTHS = {"min_length": "at least {} long", "max_length": "at most {} long", "pattern": "text matching {}"}
@@ -61,7 +70,7 @@ def _problem_of_validation(request: Request, error: RequestValidationError) -> P
     if broken is not None:
         place = broken["loc"][-1] if broken["loc"] else 0
         return Problem(422, "invalid_json", f"at character {place}: {broken.get('ctx', {}).get('error', 'not JSON')}")
-    return invalid_fields([_field_error(e) for e in errors])
+    return invalid_fields([_field_error(e) for e in errors[:_SHOWN]], len(errors))
 
 
 def _problem_of_http(request: Request, error: HTTPException) -> Problem:
@@ -82,7 +91,7 @@ def _problem_of_http(request: Request, error: HTTPException) -> Problem:
 def _field_error(error: Any) -> dict[str, Any]:
     """One pydantic error in words."""
     path = [part for part in error["loc"] if part != "body"]
-    field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".") or "body"
+    field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")[:_FIELD_CHARS] or "body"
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     return {"field": field, "value": shown(error.get("input")), "message": message, "allowed": _allowed(error, path)}
 
@@ -91,6 +100,8 @@ def _allowed(error: Any, path: list[int | str]) -> str:
     if error["type"] in ("extra_forbidden", "missing"):
         parent = next((_INSIDE[p] for p in reversed(path[:-1]) if p in _INSIDE), ConformersRequest)
         return "the fields " + ", ".join(parent.model_fields)
+    if error["type"] in _KINDS:
+        return _KINDS[error["type"]]
     context = error.get("ctx", {})
     words = [text.format(context[key]) for key, text in (_BOUNDS | _LENGTHS).items() if key in context]
     if error["type"] in ("too_short", "too_long"):

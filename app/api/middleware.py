@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from time import monotonic
 
@@ -49,6 +50,11 @@ class RequestContext:
                 await too_large(int(length), self.max_body_bytes).response(request_id)(scope, receive, send_marked)
             else:
                 await self.app(scope, receive, send_marked)
+        except asyncio.CancelledError:  # the server was asked to end and has waited long enough
+            if not status:
+                problem = Problem(503, "unavailable", "the service is shutting down", {"Retry-After": "5"})
+                await problem.response(request_id)(scope, receive, send_marked)
+            raise
         except Exception:
             log.error("request_failed", request_id=request_id, exc_info=True)
             if status:

@@ -31,15 +31,12 @@ def negotiate(accept: str | None) -> Wanted:
         Problem: 406 when nothing that is accepted can be made.
     """
     ranges = [_media_range(part) for part in (accept or "*/*").split(",") if part.strip()]
-    best: tuple[float, int, Wanted] | None = None
-    for order, offer in enumerate(OFFERS):
-        quality = _quality(offer.media_type, ranges)
-        if quality > 0 and (best is None or quality > best[0]):
-            best = (quality, order, offer)
-    if best is None:
+    weights = [_weight(offer.media_type, ranges) for offer in OFFERS]
+    best = max(weights)
+    if best[0] <= 0:
         allowed = ", ".join(offer.media_type for offer in OFFERS)
         raise Problem(406, "not_acceptable", f"Accept is {accept!r:.120}; allowed: {allowed}")
-    return best[2]
+    return OFFERS[weights.index(best)]
 
 
 def _media_range(part: str) -> tuple[str, float]:
@@ -54,10 +51,10 @@ def _media_range(part: str) -> tuple[str, float]:
     return name, 1.0
 
 
-def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
-    """Weight of the most specific range that covers the type."""
-    for pattern in (media_type, media_type.split("/")[0] + "/*", "*/*"):
+def _weight(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int]:
+    """Weight of the most specific range that covers the type, and how specific it is, which settles a tie."""
+    for specific, pattern in enumerate(("*/*", media_type.split("/")[0] + "/*", media_type)[::-1]):
         weights = [weight for name, weight in ranges if name == pattern]
         if weights:
-            return weights[0]
-    return 0.0
+            return weights[0], -specific
+    return 0.0, 0

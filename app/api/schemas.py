@@ -7,13 +7,24 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.intake.limits import MAX_ID_CHARS, MAX_STEREOISOMERS
+from app.settings import MOLECULES_CEILING
 from models.pipeline import MAX_SEED, MAX_STEPS
+
+_MAX_FIELDS = 50
 
 
 class _Body(BaseModel):
     """Unknown fields are refused, and numbers must be numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def few_fields(cls, data: Any) -> Any:
+        """Each of thousands of unknown fields would become an error of its own."""
+        if isinstance(data, dict) and len(data) > _MAX_FIELDS:
+            raise ValueError(f"{len(data)} fields are too many")
+        return data
 
 
 class MoleculeSpec(_Body):
@@ -44,7 +55,7 @@ class SamplerSpec(_Body):
 class ConformersRequest(_Body):
     """Molecules to sample."""
 
-    molecules: list[MoleculeSpec] = Field(min_length=1)
+    molecules: list[MoleculeSpec] = Field(min_length=1, max_length=MOLECULES_CEILING)
     num_conformers: int = Field(10, ge=1, description="Conformers of each molecule.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Same seed, same structures; drawn when absent.")
     sampler: SamplerSpec = SamplerSpec()
@@ -96,6 +107,16 @@ class Timing(BaseModel):
     sample: float
     write: float
     total: float
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem document; `errors` or `results` are there where they help."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
 
 
 class ConformersResponse(BaseModel):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import typer
@@ -59,6 +61,7 @@ def run(
     """
     settings = build_settings(weights_dir=weights, model=model_name, device=device)
     target = choose_target(out, format_name)
+    make_room(target)
     seed = secrets.randbelow(2**32) if seed is None else seed
     many = max_stereoisomers if stereo == "enumerate" else 1
     readings = [Reading(form, text, name, seed, many) for form, text, name in read_source(source)]
@@ -90,6 +93,21 @@ def choose_target(out: Path, format_name: str | None) -> Target:
     return Target(out, "zip" if suffix == ".zip" else "folder", named or FORMATS["sdf"])
 
 
+def make_room(target: Target) -> None:
+    """Make the folder that will be written to, before the long work.
+
+    Raises:
+        FormatError: It cannot be made.
+    """
+    folder = target.path if target.kind == "folder" else target.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if target.kind != "folder" and target.path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+    except OSError as error:
+        raise FormatError(f"--out {target.path} cannot be written ({error.strerror}); choose another") from None
+
+
 def read_source(source: str) -> list[tuple[str, str, str]]:
     """Texts to read, as (form, text, name): a SMILES, a .smi or .sdf file, or `-` for SMILES on standard input.
 
@@ -102,8 +120,10 @@ def read_source(source: str) -> list[tuple[str, str, str]]:
     elif path.suffix.lower() in (".smi", ".smiles", ".txt", ".sdf", ".sd", ".mol"):
         if not path.is_file():
             raise MoleculeError(f"no file at {source}; give a SMILES, a .smi or .sdf file, or - for standard input")
-        text = path.read_text(errors="replace")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
         entries = list(_blocks(text) if path.suffix.lower() in (".sdf", ".sd", ".mol") else _smiles_lines(text))
+    elif path.is_file():
+        raise MoleculeError(f"{source} has an unknown extension; allowed: .smi .smiles .txt .sdf .sd .mol")
     else:
         entries = [("smiles", source, "")]
     if not entries:
@@ -144,6 +164,8 @@ def _sample_all(
     with console.status("loading the model"):
         model = load(settings)
         model.check_sampler(kind)
+    stop = Event()
+    signal.signal(signal.SIGINT, lambda number, frame: stop.set())  # Ctrl-C keeps what is finished
     ensembles: list[Ensemble] = []
     refused: list[tuple[str, Refusal]] = []
     columns = (TextColumn("conformers"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -160,8 +182,12 @@ def _sample_all(
                 molecules.extend(answer)
                 bar.update(task, total=(bar.tasks[0].total or 0) + count * (len(answer) - 1))
             counts, seeds = [count] * len(molecules), [seed] * len(molecules)
-            made = generate(model, molecules, counts, seeds, options, on_done=lambda n: bar.advance(task, n))
+            made = generate(
+                model, molecules, counts, seeds, options, stop.is_set, on_done=lambda n: bar.advance(task, n)
+            )
             ensembles.extend(made)
+            if stop.is_set():
+                break
     failures = [
         {"id": name, "status": "failed", "problems": [{"reason": r.reason, "detail": r.detail, "count": count}]}
         for name, r in refused
@@ -169,7 +195,7 @@ def _sample_all(
     manifest = {"model": model.name, "seed": seed, "results": [*map(to_summary, ensembles), *failures]}
     written = write(target, ensembles, model.name, manifest)
     _report(ensembles, refused, written, seed, count)
-    return 0 if not refused and all(e.status == "ok" for e in ensembles) else 1
+    return 0 if not stop.is_set() and not refused and all(e.status == "ok" for e in ensembles) else 1
 
 
 def write(target: Target, ensembles: list[Ensemble], model: str, manifest: dict[str, Any]) -> list[Path]:
@@ -178,7 +204,6 @@ def write(target: Target, ensembles: list[Ensemble], model: str, manifest: dict[
     if not made:
         return []
     if target.kind == "folder":
-        target.path.mkdir(parents=True, exist_ok=True)
         files = []
         for number, ensemble in enumerate(ensembles):
             if ensemble.conformers:
@@ -187,7 +212,6 @@ def write(target: Target, ensembles: list[Ensemble], model: str, manifest: dict[
                 files[-1].write_text(target.file_format.write([ensemble], model))
         (target.path / "manifest.json").write_text(json.dumps(manifest, indent=2))
         return files
-    target.path.parent.mkdir(parents=True, exist_ok=True)
     if target.kind == "zip":
         target.path.write_bytes(to_zip(ensembles, model, target.file_format, manifest))
     else:

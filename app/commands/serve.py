@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 import uvicorn
-from fastapi import FastAPI
 
+from app.engine.engine import Engine
 from app.main import create_app
 from app.settings import build_settings
 from models.errors import ModelError
@@ -36,15 +38,24 @@ def run(host: str | None, port: int | None, weights: Path | None, model: str | N
     find_weights(settings.model, settings.weights_dir)  # a wrong folder must be said now, not in a log later
     listener = _bind(settings.host, settings.port)
     app = create_app(settings)
-    threading.Thread(target=_announce, args=(app, url_of(listener)), daemon=True).start()
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
-    server = uvicorn.Server(config)
-    try:
+    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
+    server.engine = app.state.engine
+    threading.Thread(target=_announce, args=(server, url_of(listener)), daemon=True).start()
+    with suppress(KeyboardInterrupt), listener:
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
+    if app.state.engine.state == "failed":
+        raise SystemExit(1)
+
+
+class _Server(uvicorn.Server):
+    """Ends the sampling before connections are waited for, so that callers get what is finished."""
+
+    engine: Engine
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the engine after its current step, then everything else."""
+        await asyncio.to_thread(self.engine.close)
+        await super().shutdown(sockets)
 
 
 def url_of(listener: socket.socket) -> str:
@@ -69,14 +80,16 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(app: FastAPI, url: str) -> None:
-    """Print the address at once and an example once it will work."""
+def _announce(server: _Server, url: str) -> None:
+    """Print the address at once and an example once it will work; end the server if it never will."""
     typer.echo(f"Shapespace at {url} (loading the model)", err=True)
-    engine = app.state.engine
+    engine = server.engine
     while engine.state == "loading":
         time.sleep(0.05)
-    if engine.state != "ready":
+    if engine.state == "failed":
         typer.echo(f"error: {engine.detail}", err=True)
+        server.should_exit = True
+    if engine.state != "ready":
         return
     typer.echo(
         f"Ready. Documentation: {url}/docs\nTry:\n"

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.machine import describe_machine
-from models.data.datasets import PackedSet, load_packed, pack, read_excluded, read_set, save_packed
+from models.data.datasets import PackedSet, load_packed, pack, read_excluded, read_set, repeat_rare_sizes, save_packed
 from models.errors import DataError
 from models.training.config import TrainConfig, read_config, to_json
 from models.training.loop import half_is_faster, train
@@ -38,7 +38,7 @@ def run(
     device = pick_device(device_name)
     if threads:
         torch.set_num_threads(threads)
-    blocks = packed_data(folder, data, exclude, config)
+    blocks = [repeat_rare_sizes(block, config.least_per_size) for block in packed_data(folder, data, exclude, config)]
     (folder / "machine.json").write_text(json.dumps(describe_machine(device), indent=2))
     half = {"on": True, "off": False}.get(config.half)
     half = half_is_faster(device, time.perf_counter) if half is None else half

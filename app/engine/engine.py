@@ -11,6 +11,7 @@ import structlog
 
 from app.engine.packing import pack
 from app.engine.ticket import Ticket
+from models.errors import ModelError
 from models.pipeline import SampleOptions, generate
 from models.structure import Ensemble, Molecule
 from models.weights import Model
@@ -56,8 +57,11 @@ class Engine:
         """Whether a real sample was made and the thread lives."""
         return self.state == "ready" and self._thread.is_alive()
 
-    def check_open(self) -> None:
+    def check_open(self, before: int = 0) -> None:
         """Refuse early, before a request is read in detail.
+
+        Args:
+            before: Requests that are being read and will wait here too.
 
         Raises:
             EngineError: Loading, failed, closing or full.
@@ -67,7 +71,7 @@ class Engine:
         if not self.ready:
             raise EngineError("unavailable", f"the sampler does not run: {self.detail}", 60)
         with self._change:
-            count = len(self._waiting)
+            count = before + sum(not ticket.over() for ticket in self._waiting)
         if count >= self._max_waiting:
             seconds = max(1, round(self._pace * count))
             raise EngineError("overloaded", f"{count} requests are waiting; at most {self._max_waiting} may", seconds)
@@ -80,6 +84,8 @@ class Engine:
         """
         self.check_open()
         with self._change:
+            if self._closing:
+                raise EngineError("unavailable", "the service is shutting down", 5)
             self._waiting.append(ticket)
             self._change.notify()
 
@@ -98,8 +104,9 @@ class Engine:
             log.info("ready", model=self.model.name, device=str(self.model.device), probe=made.molecule.smiles)
             self.state, self.detail = "ready", "a sample was made"
         except Exception as error:  # the reason must reach /readyz, whatever it is
-            self.state, self.detail = "failed", str(error)
-            log.error("model_failed", detail=str(error), exc_info=True)
+            known = isinstance(error, ModelError)
+            self.state, self.detail = "failed", str(error) if known else "the model failed; the service's log says why"
+            log.error("model_failed", detail=str(error), exc_info=not known)
             return
         while True:
             with self._change:
@@ -111,8 +118,11 @@ class Engine:
                     self._waiting.remove(ticket)
             self._serve(tickets)
         self.state, self.detail = "closed", "the service is shutting down"
-        for ticket in self._waiting:
-            ticket.future.set_exception(EngineError("unavailable", "the service is shutting down", 5))
+        with self._change:
+            left = tuple(self._waiting)
+        for ticket in left:
+            if ticket.claim():
+                ticket.future.set_exception(EngineError("unavailable", "the service is shutting down", 5))
 
     def _serve(self, tickets: Sequence[Ticket]) -> None:
         """Sample and answer some tickets; what one of them breaks is not felt by the others."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.engine.ticket import Ticket
 
-SHARED_CONFORMERS = 512  # no ticket waits behind more than this much of its neighbours' work in the same call
+SHARED_CONFORMERS = 256  # no ticket waits behind more than this much of its neighbours' work in the same call
 
 
 def pack(waiting: Sequence[Ticket]) -> list[Ticket]:
@@ -16,12 +16,16 @@ def pack(waiting: Sequence[Ticket]) -> list[Ticket]:
         waiting: Oldest first, not empty.
 
     Returns:
-        Tickets for one call, oldest first.
+        A ticket whose caller waits no more, alone; or else tickets for one call, oldest first.
     """
     first = waiting[0]
+    if first.over():
+        return [first]  # answered at once with nothing, not sampled along with others
     chosen, conformers = [first], first.conformers
     for ticket in waiting[1:]:
-        if ticket.options == first.options and conformers + ticket.conformers <= SHARED_CONFORMERS:
+        if ticket.over() or ticket.options != first.options:
+            continue
+        if conformers + ticket.conformers <= SHARED_CONFORMERS:
             chosen.append(ticket)
             conformers += ticket.conformers
     return chosen

@@ -40,7 +40,9 @@ class Ticket:
         return sum(self.counts)
 
     def claim(self) -> bool:
-        """Start the work; false when the caller has given the future up."""
+        """Start the work; false when the caller has gone."""
+        if self._cancelled.is_set():
+            self.future.cancel()
         return self.future.running() or self.future.set_running_or_notify_cancel()
 
     def cancel(self) -> None:

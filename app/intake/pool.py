@@ -26,6 +26,7 @@ class ReadingPool:
 
     def __init__(self, processes: int, timeout_s: float, memory_mb: int) -> None:
         self.timeout_s = timeout_s
+        self.requests = 0  # callers of `read` that wait now
         self._children = [_Child(memory_mb) for _ in range(processes)]
         self._free: LifoQueue[_Child] = LifoQueue()
         for child in self._children:
@@ -42,11 +43,26 @@ class ReadingPool:
         return self._threads.submit(self._read, reading)
 
     async def read(self, readings: list[Reading], timeout_s: float) -> list[list[Molecule] | Refusal]:
-        """Read several texts at once without holding the event loop; what is late is refused as `stopped`."""
-        tasks = [asyncio.wrap_future(self.submit(reading)) for reading in readings]
-        await asyncio.wait(tasks, timeout=timeout_s)
+        """Read several texts at once without holding the event loop; what is late is refused as `stopped`.
+
+        Each caller has only a few texts in the queue at a time, so that callers take turns.
+        """
+        gate = asyncio.Semaphore(len(self._children))
+
+        async def one(reading: Reading) -> list[Molecule] | Refusal:
+            async with gate:
+                return await asyncio.wrap_future(self.submit(reading))
+
         late = Refusal("stopped", f"the input was not read within {timeout_s:g} s; send fewer molecules at once")
-        return [task.result() if task.done() or not task.cancel() else late for task in tasks]
+        tasks = [asyncio.create_task(one(reading)) for reading in readings]
+        self.requests += 1
+        try:
+            await asyncio.wait(tasks, timeout=timeout_s)
+            return [task.result() if task.done() else late for task in tasks]
+        finally:
+            self.requests -= 1
+            for task in tasks:
+                task.cancel()
 
     def close(self) -> None:
         """Kill the children; what waits is dropped."""
@@ -97,10 +113,14 @@ class _Child:
                 self._pipe.recv()
                 self._ready = True
             self._pipe.send(reading)
+            timeout_s *= max(1.0, reading.enumerate_up_to / 2)
             if self._pipe.poll(timeout_s):
                 return self._pipe.recv()
             self._restart()
-            return Refusal("too_complex", f"reading the input took more than {timeout_s:g} s; simplify the molecule")
+            advice = "simplify the molecule"
+            if reading.enumerate_up_to > 1:
+                advice = "specify more of its stereo, or ask for fewer stereoisomers"
+            return Refusal("too_complex", f"reading the input took more than {timeout_s:g} s; {advice}")
         except TimeoutError:
             self._restart()
             return Refusal("intake_unavailable", "the process that reads molecules did not start; try again")

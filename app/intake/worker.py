@@ -47,6 +47,8 @@ def work(connection: Connection, memory_mb: int) -> None:
     size = memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    from rdkit.Chem import MolToMolBlock
+
     from models.data.molecule import build_molecules, read_molblock, read_smiles
     from models.errors import MoleculeError
 
@@ -60,7 +62,10 @@ def work(connection: Connection, memory_mb: int) -> None:
             return
         try:
             mol = readers[reading.kind](reading.text, reading.name)
-            answer: object = build_molecules(mol, reading.seed, reading.enumerate_up_to)
+            molecules = build_molecules(mol, reading.seed, reading.enumerate_up_to)
+            for molecule in molecules:
+                MolToMolBlock(molecule.mol)  # what takes too long to write must be found out where it can be killed
+            answer: object = molecules
         except MoleculeError as error:
             answer = Refusal(error.reason, str(error))
         except MemoryError:

@@ -30,13 +30,14 @@ def to_sdf(ensemble: Ensemble, model: str) -> str:
     slot = Chem.Conformer(mol.GetNumAtoms())
     slot.Set3D(True)
     mol.AddConformer(slot)
+    Chem.Kekulize(mol, clearAromaticFlags=True)  # once, not for every record: it is slow in large ring systems
     records = []
     for conformer in ensemble.conformers:
         mol.GetConformer().SetPositions(conformer.coordinates.astype(np.float64))
         fields = "".join(
             f">  <{key}>\n{value}\n\n" for key, value in record_properties(ensemble, conformer, model).items()
         )
-        records.append(f"{Chem.MolToMolBlock(mol)}{fields}$$$$\n")
+        records.append(f"{Chem.MolToMolBlock(mol, kekulize=False)}{fields}$$$$\n")
     return "".join(records)
 
 
@@ -93,4 +94,4 @@ def to_values(ensemble: Ensemble) -> dict[str, Any]:
 
 def one_line(text: str) -> str:
     """Text that cannot break out of its line or start a new record in a file."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029$]+", " ", text).strip()[:80]
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff$]+", " ", text).strip()[:80]

@@ -38,6 +38,7 @@ class TrainConfig:
         seed: Fixes data order, noise and initial weights.
         half: `auto` measures bfloat16 against float32, `on` and `off` choose.
         compile: Fuse the network with torch.compile.
+        least_per_size: Molecules of an atom count that has fewer are repeated up to this many.
         bucket_sizes: Largest atom count of each size bucket; larger molecules are left out.
     """
 
@@ -59,6 +60,7 @@ class TrainConfig:
     seed: int = 0
     half: str = "auto"
     compile: bool = True
+    least_per_size: int = 0
     bucket_sizes: tuple[int, ...] = (20, 29)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,29 @@
+import json
+
+import pytest
+
+from app.commands import bench
+from models.data.molecule import build_molecules, read_smiles
+
+
+@pytest.mark.parametrize(("atoms", "smiles"), bench.MOLECULES.items())
+def test_molecules_have_the_size_they_are_named_by(atoms, smiles):
+    assert build_molecules(read_smiles(smiles), 0)[0].num_atoms == atoms
+
+
+def test_bench_prints_a_table_and_writes_it(tmp_path, monkeypatch, capsys, weights):
+    monkeypatch.setattr(bench, "BATCHES", (1, 2))
+    monkeypatch.setenv("COLUMNS", "120")
+    out = tmp_path / "new" / "bench.json"
+    bench.run(25, 1, out, weights, None, "cpu")
+    record = json.loads(out.read_text())
+    assert (record["model"], record["steps"], record["repeats"]) == ("molecules-small", 25, 1)
+    assert [(row["atoms"], row["batch"]) for row in record["rows"]] == [(a, b) for a in (18, 45, 80) for b in (1, 2)]
+    for row in record["rows"]:
+        assert row["step_s"] > 0
+        assert row["projection_s"] > 0
+        assert row["conformers_per_s"] == pytest.approx(row["batch"] / (25 * row["step_s"]))
+    assert record["machine"]["device"] == "cpu"
+    printed = capsys.readouterr().out
+    assert "conformers/s (25 steps)" in printed
+    assert all(f"{row['conformers_per_s']:.2f}" in printed for row in record["rows"])

@@ -1,0 +1,261 @@
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from app.cli import main
+from app.commands import sample
+from app.commands.sample import choose_target, read_source
+from models.errors import FormatError, MoleculeError
+from models.export.formats import FORMATS
+from models.structure import Conformer, Ensemble
+
+COMMAND = str(Path(sys.executable).parent / "shapespace")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, weights):
+    """An empty working directory and the shipped weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHAPESPACE_WEIGHTS_DIR", str(weights))
+    return tmp_path
+
+
+@pytest.fixture
+def call(here, monkeypatch, capsys):
+    """`shapespace sample` in this process: exit code and what was said."""
+
+    def run(*words, stdin=""):
+        monkeypatch.setattr(sys, "argv", ["shapespace", "sample", *words])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code or 0, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Conformers from a grid in place of the sampler, where only the files matter."""
+
+    def grid(model, molecules, counts, seeds, options, on_done=lambda count: None, **_):
+        on_done(sum(counts))
+        ensembles = []
+        for molecule, count, seed in zip(molecules, counts, seeds, strict=True):
+            x = np.indices((7, 7, 7)).reshape(3, -1).T[: molecule.num_atoms].astype(np.float32)
+            conformers = tuple(Conformer(k, seed + k, x + k) for k in range(count))
+            ensembles.append(Ensemble(molecule, count, conformers, (), count, count))
+        return ensembles
+
+    monkeypatch.setattr("models.pipeline.generate", grid)
+
+
+def names(path):
+    return [mol.GetProp("_Name") for mol in Chem.SDMolSupplier(str(path), removeHs=False)]
+
+
+# With the trained weights.
+
+
+def test_first_command_of_the_documentation_works(here, weights):
+    environment = os.environ | {"SHAPESPACE_WEIGHTS_DIR": str(weights)}
+    words = [COMMAND, "sample", "CCO", "-n", "10", "-o", "out.sdf", "--seed", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "10 of 10 conformers, seed 1: out.sdf" in done.stderr
+    mols = list(Chem.SDMolSupplier("out.sdf", removeHs=False))
+    assert len(mols) == 10
+    assert {Chem.MolToSmiles(Chem.RemoveHs(mol)) for mol in mols} == {"CCO"}
+    assert [mol.GetProp("seed") for mol in mols] == [str(k) for k in range(1, 11)]
+
+
+def test_second_command_of_the_documentation_works(call, here):
+    (here / "in.smi").write_text("CCO ethanol\nCO methanol\n")
+    code, said = call("in.smi", "-o", "out_dir")
+    manifest = json.loads((here / "out_dir" / "manifest.json").read_text())
+    made = sum(result["num_returned"] for result in manifest["results"])
+    assert code == (0 if made == 20 else 1)
+    assert f"{made} of 20 conformers, seed {manifest['seed']}" in said
+    assert sorted(p.name for p in here.glob("out_dir/*.sdf")) == ["0000_ethanol.sdf", "0001_methanol.sdf"]
+    assert set(names(here / "out_dir" / "0000_ethanol.sdf")) == {"ethanol"}
+
+
+def test_same_seed_gives_the_same_file(call, here):
+    for out in ("a.sdf", "b.sdf"):
+        call("CCO", "-n", "2", "--steps", "20", "--seed", "5", "-o", out)
+    call("CCO", "-n", "2", "--steps", "20", "--seed", "6", "-o", "c.sdf")
+    assert (here / "a.sdf").read_bytes() == (here / "b.sdf").read_bytes()
+    assert (here / "a.sdf").read_bytes() != (here / "c.sdf").read_bytes()
+
+
+# With conformers from a grid.
+
+
+def test_bad_line_fails_alone_and_says_why(call, here, quick):
+    (here / "in.smi").write_text("# a comment\n\nCCO  first one\nC1CC broken\nCO\n")
+    code, said = call("in.smi", "-n", "2", "-o", "out.sdf")
+    assert code == 1
+    assert "broken: failed (unreadable)" in said
+    assert "unclosed ring" in said
+    assert "4 of 6 conformers" in said
+    assert names("out.sdf") == ["first one"] * 2 + ["molecule-3"] * 2
+
+
+def test_nothing_readable_writes_nothing(call, here, quick):
+    code, said = call("C1CC", "-o", "out.sdf")
+    assert code == 1
+    assert "no file" in said
+    assert not (here / "out.sdf").exists()
+
+
+def test_sdf_can_be_sampled(call, here, quick, files):
+    text = "".join((files / name).read_text() + "$$$$\n" for name in ("alanine_wedge.mol", "labelled.mol"))
+    (here / "in.sdf").write_text(text.replace("\n", "\r\n"))
+    code, said = call("in.sdf", "-n", "1", "-o", "out.sdf")
+    assert code == 0, said
+    assert names("out.sdf") == ["L-alanine", "labelled"]
+    second = list(Chem.SDMolSupplier("out.sdf", removeHs=False))[1]
+    assert [a.GetAtomMapNum() for a in second.GetAtoms()][:6] == [7, 2, 3, 4, 0, 5]
+
+
+def test_standard_input_can_be_sampled(call, here, quick):
+    code, _ = call("-", "-n", "1", "-o", "out.sdf", stdin="CCO a\n# no\nCO b\n")
+    assert code == 0
+    assert names("out.sdf") == ["a", "b"]
+
+
+def test_open_stereo_is_enumerated_and_said(call, here, quick):
+    code, said = call("CC(F)O", "-n", "1", "-o", "out.sdf", "--stereo", "enumerate")
+    assert code == 0
+    assert "stereoisomer 1 of 2" in said
+    assert len(names("out.sdf")) == 2
+    assert "was chosen by the seed" in call("CC(F)O", "-n", "1", "-o", "out.sdf")[1]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_every_output_is_written(call, here, quick, file_format):
+    (here / "in.smi").write_text("CCO a\nCO a\n")
+    extension = FORMATS[file_format].extension
+    assert call("in.smi", "-n", "2", "-o", f"new/out.{extension}", "--seed", "3")[0] == 0
+    assert call("in.smi", "-n", "2", "-o", "out.zip", "--format", file_format, "--seed", "3")[0] == 0
+    assert call("in.smi", "-n", "2", "-o", "folder", "--format", file_format, "--seed", "3")[0] == 0
+    listed = [f"0000_a.{extension}", f"0001_a.{extension}", "manifest.json"]
+    assert sorted(p.name for p in (here / "folder").iterdir()) == listed
+    archive = zipfile.ZipFile(here / "out.zip")
+    assert sorted(archive.namelist()) == listed
+    assert archive.read(listed[0]) == (here / "folder" / listed[0]).read_bytes()
+    text = (here / "new" / f"out.{extension}").read_text()
+    if file_format == "mmcif":
+        assert len(gemmi.cif.read_string(text)) == 2
+    if file_format == "pdb":
+        assert len(gemmi.read_pdb_string(text)) == 4
+    if file_format == "sdf":
+        assert text == "".join((here / "folder" / name).read_text() for name in listed[:2])
+
+
+def test_seed_is_drawn_and_said(call, quick):
+    said = [call("C", "-n", "1", "-o", "out.sdf")[1] for _ in range(2)]
+    assert said[0] != said[1]
+    assert "conformers, seed " in said[0]
+
+
+def test_many_molecules_are_sampled_in_portions(call, quick, here, monkeypatch):
+    monkeypatch.setattr(sample, "_MOLECULES_AT_ONCE", 2)
+    (here / "in.smi").write_text("".join(f"{'C' * k} c{k}\n" for k in range(1, 6)))
+    assert call("in.smi", "-n", "1", "-o", "out.sdf")[0] == 0
+    assert names("out.sdf") == ["c1", "c2", "c3", "c4", "c5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("CCO", "-o", "out.sdf", "--format", "pdb"), "is sdf but --format is pdb"),
+        (("CCO", "-o", "out.doc"), "unknown extension '.doc'"),
+        (("CCO", "-o", "out", "--format", "doc"), "unknown format 'doc'; allowed: sdf, pdb, xyz, mmcif"),
+        (("missing.smi", "-o", "out.sdf"), "no file at missing.smi"),
+        (("CCO", "-o", "out.sdf", "--sampler", "magic"), "unknown sampler 'magic'"),
+        (("CCO", "-o", "out.sdf", "--sampler", "sde"), "no exact score"),
+        (("CCO", "-o", "out.sdf", "--schedule", "odd"), "unknown schedule 'odd'"),
+        (("CCO", "-o", "out.sdf", "--model", "odd"), "unknown model 'odd'"),
+        (("CCO", "-o", "out.sdf", "--weights", "nowhere"), "no registry.json"),
+        (("CCO", "-o", "out.sdf", "--device", "nonsense"), "nonsense"),
+        (("folder.smi", "-o", "out.sdf"), "folder.smi"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_tried_is_one_line_and_code_2(call, here, words, reason):
+    (here / "folder.smi").mkdir()
+    code, said = call(*words, "-n", "1", "--steps", "1")
+    assert code == 2
+    (line,) = said.strip().splitlines()
+    assert line.startswith("error: ")
+    assert reason in line
+
+
+@pytest.mark.parametrize("out", ["file", "file/out.sdf", "file/folder"])
+def test_place_that_cannot_be_written_is_one_line_and_code_2(call, here, quick, out):
+    (here / "file").write_text("not a folder")
+    code, said = call("CCO", "-n", "1", "-o", out)
+    assert code == 2
+    assert said.strip().splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in said
+
+
+def test_empty_input_is_refused(call, here):
+    (here / "in.smi").write_text("# nothing\n\n")
+    code, said = call("in.smi", "-o", "out.sdf")
+    assert code == 2
+    assert "in.smi holds no molecule" in said
+
+
+@pytest.mark.parametrize(
+    ("out", "named", "kind", "file_format"),
+    [
+        ("a.sdf", None, "file", "sdf"),
+        ("a.PDB", "pdb", "file", "pdb"),
+        ("a.cif", None, "file", "mmcif"),
+        ("a.mmcif", None, "file", "mmcif"),
+        ("a.xyz", None, "file", "xyz"),
+        ("a.zip", None, "zip", "sdf"),
+        ("a.zip", "xyz", "zip", "xyz"),
+        ("a", None, "folder", "sdf"),
+        ("a", "mmcif", "folder", "mmcif"),
+    ],
+)
+def test_target_follows_the_extension(out, named, kind, file_format):
+    target = choose_target(Path(out), named)
+    assert (target.path, target.kind, target.file_format.name) == (Path(out), kind, file_format)
+
+
+def test_folder_that_exists_may_have_a_point_in_its_name(tmp_path):
+    (tmp_path / "run.1").mkdir()
+    assert choose_target(tmp_path / "run.1", None).kind == "folder"
+    with pytest.raises(FormatError, match="unknown extension"):
+        choose_target(tmp_path / "run.2", None)
+
+
+def test_source_is_a_smiles_unless_it_names_a_file(tmp_path):
+    assert read_source("CCO") == [("smiles", "CCO", "molecule-1")]
+    path = tmp_path / "in.SMI"
+    path.write_text("C a b\n#x\n  O\n")
+    assert read_source(str(path)) == [("smiles", "C", "a b"), ("smiles", "O", "molecule-2")]
+    with pytest.raises(MoleculeError, match="no file"):
+        read_source(str(tmp_path / "no.sdf"))
+
+
+def test_records_of_an_sdf_are_told_apart(tmp_path):
+    path = tmp_path / "in.sdf"
+    path.write_text("one\nx\n\nM  END\n> <a>\n1\n\n$$$$\n\nx\n\nM  END\n$$$$\n")
+    assert [(form, name) for form, _, name in read_source(str(path))] == [
+        ("molblock", "one"),
+        ("molblock", "molecule-2"),
+    ]

@@ -1,0 +1,40 @@
+from time import monotonic
+
+from app.engine.ticket import Ticket
+from models.pipeline import SampleOptions
+
+
+def ticket(**fields):
+    return Ticket([], [3, 4], [0, 0], SampleOptions(), **fields)
+
+
+def test_ticket_counts_its_conformers():
+    assert ticket().conformers == 7
+
+
+def test_ticket_is_not_over_by_itself():
+    assert not ticket().over()
+    assert not ticket(deadline=monotonic() + 60).over()
+
+
+def test_ticket_is_over_when_cancelled_or_late():
+    one = ticket()
+    one.cancel()
+    assert one.over()
+    assert ticket(deadline=monotonic() - 1).over()
+
+
+def test_ticket_can_be_claimed_again_while_it_runs():
+    one = ticket()
+    assert one.claim()
+    assert one.claim()
+
+
+def test_ticket_that_was_given_up_cannot_be_claimed():
+    one = ticket()
+    one.future.cancel()
+    assert not one.claim()
+
+
+def test_tickets_are_told_apart_by_identity():
+    assert ticket() != ticket()

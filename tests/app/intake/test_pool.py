@@ -1,0 +1,140 @@
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from app.intake.pool import ReadingPool
+from app.intake.worker import Reading, Refusal
+
+PATIENCE_S = 120
+SCARCE_MB = 300  # enough for RDKit, and little more
+
+
+def smiles(text, name=""):
+    return Reading("smiles", text, name, 0)
+
+
+def read(pool, *texts, timeout_s=PATIENCE_S):
+    return asyncio.run(pool.read([smiles(text, str(k)) for k, text in enumerate(texts)], timeout_s))
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def is_good(answer, expected):
+    return not isinstance(answer, Refusal) and [m.smiles for m in answer] == [expected]
+
+
+@pytest.fixture
+def pool_of():
+    """Started pools, closed after the test, and the process ids of their children."""
+    pools = []
+
+    def build(processes=1, timeout_s=PATIENCE_S, memory_mb=3000):
+        before = {p.pid for p in multiprocessing.active_children()}
+        pool = ReadingPool(processes, timeout_s, memory_mb)
+        pools.append(pool)
+        pool.start()
+        return pool, lambda: {p.pid for p in multiprocessing.active_children()} - before
+
+    yield build
+    for pool in pools:
+        pool.close()
+
+
+def test_pool_answers_in_the_order_of_the_questions(pool_of):
+    pool, _ = pool_of(2)
+    texts = ["C" * k for k in range(1, 13)] + ["C1CC", "O"]
+    answers = read(pool, *texts)
+    assert all(is_good(answer, text) for text, answer in zip(texts[:12], answers[:12], strict=True))
+    assert answers[12].reason == "unreadable"
+    assert is_good(answers[13], "O")
+    assert [answer[0].id for answer in answers[:12]] == [str(k) for k in range(12)]
+
+
+def test_pool_kills_what_takes_too_long_and_serves_its_neighbours(pool_of, hard):
+    pool, pids = pool_of(1, timeout_s=2)
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    before = pids()
+    answers = read(pool, "CO", hard, "CN")
+    assert is_good(answers[0], "CO")
+    assert is_good(answers[2], "CN")
+    assert answers[1].reason == "too_complex"
+    assert "more than 2 s" in answers[1].detail
+    assert len(pids()) == 1
+    assert pids().isdisjoint(before)
+    assert not any(alive(pid) for pid in before)
+    assert is_good(read(pool, "CCO")[0], "CCO")
+
+
+def test_pool_replaces_a_child_that_was_killed_in_its_work(pool_of, hard):
+    pool, pids = pool_of()
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    (pid,) = pids()
+    future = pool.submit(smiles(hard))
+    time.sleep(0.3)
+    assert not future.done()
+    os.kill(pid, signal.SIGKILL)
+    answer = future.result(PATIENCE_S)
+    assert answer.reason == "too_complex"
+    assert "ended its process" in answer.detail
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    assert pids() != {pid}
+
+
+def test_pool_does_not_feel_the_death_of_an_idle_child(pool_of, patient):
+    pool, pids = pool_of()
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    (pid,) = pids()
+    os.kill(pid, signal.SIGKILL)
+    patient(lambda: pid not in pids())
+    assert is_good(read(pool, "CCO")[0], "CCO")
+
+
+def test_pool_survives_a_child_without_memory(pool_of, hard):
+    pool, _ = pool_of(memory_mb=SCARCE_MB)
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    answers = read(pool, hard, "CO")
+    assert answers[0].reason in ("too_complex", "unreadable")  # RDKit may end its own work without a word
+    assert is_good(answers[1], "CO")
+
+
+def test_pool_gives_up_what_is_late_in_all(pool_of, hard):
+    pool, _ = pool_of(timeout_s=4)
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    answers = read(pool, "CO", hard, hard, "C", timeout_s=2)
+    assert is_good(answers[0], "CO")
+    assert [answer.reason for answer in answers[1:]] == ["stopped"] * 3
+    assert "within 2 s" in answers[1].detail
+
+
+def test_pool_that_is_closed_leaves_no_process(pool_of):
+    pool, pids = pool_of(2)
+    assert is_good(read(pool, "C")[0], "C")
+    before = pids()
+    assert len(before) == 2
+    pool.close()
+    assert pids() == set()
+    assert not any(alive(pid) for pid in before)
+    pool.close()
+
+
+def test_pool_that_is_closed_in_its_work_leaves_no_process(pool_of, hard):
+    pool, pids = pool_of()
+    assert is_good(read(pool, "C")[0], "C")
+    before = pids()
+    running, waiting = pool.submit(smiles(hard)), pool.submit(smiles("C"))
+    time.sleep(0.3)
+    pool.close()
+    assert isinstance(running.result(PATIENCE_S), Refusal)
+    assert waiting.cancelled()
+    assert not any(alive(pid) for pid in before)
+    assert pids() == set()
