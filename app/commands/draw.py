@@ -14,6 +14,7 @@ from rdkit.Chem import rdMolAlign
 
 from models.errors import FormatError
 
+_KINDS = (".png", ".svg", ".pdf")
 _COLOURS = {
     "C": "#4d5560", "H": "#c3c8ce", "N": "#2f5fd0", "O": "#d0342c", "S": "#c79a12", "P": "#d97a1a", "F": "#38a169",
     "Cl": "#2f855a", "Br": "#8b3a2b", "I": "#6b3fa0", "B": "#c98b8b",
@@ -32,6 +33,8 @@ def run(source: Path, out: Path, hydrogens: bool, columns: int) -> None:
     Raises:
         FormatError: The file is missing or holds no structure.
     """
+    if out.suffix.lower() not in _KINDS:
+        raise FormatError(f"--out {out} has the extension {out.suffix!r}; allowed: {', '.join(_KINDS)}")
     if not source.is_file():
         raise FormatError(f"no file at {source}; make one with `shapespace sample ... -o {source}`")
     groups = read_groups(source)
@@ -51,14 +54,16 @@ def run(source: Path, out: Path, hydrogens: bool, columns: int) -> None:
 
 
 def read_groups(source: Path) -> list[tuple[str, list[Chem.Mol]]]:
-    """Conformers that follow each other under one name."""
+    """Conformers of one molecule that follow each other under one name."""
     groups: list[tuple[str, list[Chem.Mol]]] = []
+    last: tuple[str, str] | None = None
     for mol in Chem.SDMolSupplier(str(source), removeHs=False):
         if mol is None:
             continue
-        name = mol.GetProp("_Name")
-        if not groups or groups[-1][0] != name:
+        name, smiles = mol.GetProp("_Name"), Chem.MolToSmiles(mol, isomericSmiles=False)
+        if (name, smiles) != last:
             groups.append((name, []))
+            last = (name, smiles)
         groups[-1][1].append(mol)
     return groups
 

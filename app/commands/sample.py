@@ -183,7 +183,13 @@ def _sample_all(
                 bar.update(task, total=(bar.tasks[0].total or 0) + count * (len(answer) - 1))
             counts, seeds = [count] * len(molecules), [seed] * len(molecules)
             made = generate(
-                model, molecules, counts, seeds, options, stop.is_set, on_done=lambda n: bar.advance(task, n)
+                model,
+                molecules,
+                counts,
+                seeds,
+                options,
+                should_stop=stop.is_set,
+                on_done=lambda n: bar.advance(task, n),
             )
             ensembles.extend(made)
             if stop.is_set():

@@ -38,7 +38,8 @@ def run(folder: Path, name: str, weights: Path, evaluations: Sequence[Path], abo
         DataError: The run lacks something, or the file would be too large.
     """
     average = folder / "checkpoint" / "average.safetensors"
-    for path in (average, folder / "log.jsonl", folder / "data.json", about, *evaluations):
+    parts = ("checkpoint/progress.json", "config.json", "data.json", "log.jsonl")
+    for path in (average, *(folder / part for part in parts), about, *evaluations):
         if not path.is_file():
             raise DataError(f"no file at {path}; it is needed to ship a run")
     if average.stat().st_size > MAX_BYTES:

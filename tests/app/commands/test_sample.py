@@ -75,7 +75,7 @@ def test_first_command_of_the_documentation_works(here, weights):
     mols = list(Chem.SDMolSupplier("out.sdf", removeHs=False))
     assert len(mols) == 10
     assert {Chem.MolToSmiles(Chem.RemoveHs(mol)) for mol in mols} == {"CCO"}
-    assert [mol.GetProp("seed") for mol in mols] == [str(k) for k in range(1, 11)]
+    assert [int(mol.GetProp("seed")) % 2**32 for mol in mols] == list(range(1, 11))  # a retry adds 2^32
 
 
 def test_second_command_of_the_documentation_works(call, here):
