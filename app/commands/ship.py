@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -68,15 +69,17 @@ def run(folder: Path, name: str, weights: Path, evaluations: Sequence[Path], abo
     runs.mkdir(exist_ok=True)
     (runs / f"{name}.jsonl").write_text((folder / "log.jsonl").read_text())
     draw_loss(log, weights / f"{name}-loss.png")
-    records = [json.loads(path.read_text()) for path in evaluations]
+    records = {path.parent.name: json.loads(path.read_text()) for path in evaluations}
+    for path in evaluations:
+        _copy_evaluation(path.parent, weights / "evaluations", f"{name}-{path.parent.name}")
     (weights / f"{name}.md").write_text(to_card(name, entry, records, about.read_text()))
     Console(stderr=True).print(
         f"{weights / entry['file']}: {entry['bytes']:,} bytes, SHA-256 {entry['sha256'][:16]}..."
     )
 
 
-def to_card(name: str, entry: dict[str, Any], records: Sequence[dict[str, Any]], about: str) -> str:
-    """The card as Markdown."""
+def to_card(name: str, entry: dict[str, Any], records: dict[str, dict[str, Any]], about: str) -> str:
+    """The card as Markdown; evaluation records by the name of their folder."""
     progress, training, machine = entry["progress"], entry["training"], entry["machine"]
     hardware = [machine["cpu"], f"{machine['cores']} cores", machine.get("instructions", ""), machine.get("gpu", "")]
     kept = entry["data"].get("kept", 0)
@@ -93,10 +96,13 @@ def to_card(name: str, entry: dict[str, Any], records: Sequence[dict[str, Any]],
         "hardware": ", ".join(part for part in hardware if part),
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
-    tables = "\n\n".join(to_markdown(record) for record in records) or "Not evaluated."
+    tables = "\n\n".join(
+        f"### {title}\n\n![Coverage](evaluations/{name}-{title}.png)\n\n{to_markdown(record)}"
+        for title, record in records.items()
+    )
     return (
         f"# {name}\n\n| | |\n|---|---|\n{table}\n\n![Training loss]({name}-loss.png)\n\n"
-        f"{about.strip()}\n\n## Evaluation\n\n{tables}\n\n"
+        f"{about.strip()}\n\n## Evaluation\n\n{tables or 'Not evaluated.'}\n\n"
         f"## Configuration\n\n```json\n{json.dumps({'network': entry['network'], **training}, indent=2)}\n```\n"
     )
 
@@ -111,6 +117,14 @@ def draw_loss(log: Sequence[dict[str, Any]], path: Path) -> None:
     axis.set_yscale("log")
     axis.grid(alpha=0.3, which="both")
     figure.savefig(path)
+
+
+def _copy_evaluation(source: Path, folder: Path, name: str) -> None:
+    """Keep the record and the picture beside the card that shows them."""
+    folder.mkdir(exist_ok=True)
+    for suffix in (".json", ".png"):
+        if (source / f"evaluation{suffix}").is_file():
+            shutil.copy(source / f"evaluation{suffix}", folder / f"{name}{suffix}")
 
 
 def _headline(record: dict[str, Any]) -> dict[str, Any]:
