@@ -158,12 +158,14 @@ async def _while_connected(request: Request, work: Awaitable[T]) -> T:
         Problem: 499, which only the log will see.
     """
     task = asyncio.ensure_future(work)
-    while not task.done():
-        await asyncio.wait([task], timeout=_LOOK_EVERY_S)
-        if not task.done() and await request.is_disconnected():
-            task.cancel()
-            raise Problem(499, "client_gone", "the caller closed the connection")
-    return task.result()
+    try:
+        while not task.done():
+            await asyncio.wait([task], timeout=_LOOK_EVERY_S)
+            if not task.done() and await request.is_disconnected():
+                raise Problem(499, "client_gone", "the caller closed the connection")
+        return task.result()
+    finally:
+        task.cancel()
 
 
 def _write(

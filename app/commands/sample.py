@@ -118,17 +118,25 @@ def read_source(source: str) -> list[tuple[str, str, str]]:
     if source == "-":
         entries = list(_smiles_lines(sys.stdin.read()))
     elif path.suffix.lower() in (".smi", ".smiles", ".txt", ".sdf", ".sd", ".mol"):
-        if not path.is_file():
+        if not _is_file(path):
             raise MoleculeError(f"no file at {source}; give a SMILES, a .smi or .sdf file, or - for standard input")
         text = path.read_text(encoding="utf-8-sig", errors="replace")
         entries = list(_blocks(text) if path.suffix.lower() in (".sdf", ".sd", ".mol") else _smiles_lines(text))
-    elif path.is_file():
+    elif _is_file(path):
         raise MoleculeError(f"{source} has an unknown extension; allowed: .smi .smiles .txt .sdf .sd .mol")
     else:
         entries = [("smiles", source, "")]
     if not entries:
         raise MoleculeError(f"{source} holds no molecule", reason="empty_input")
     return [(form, text, name or f"molecule-{k + 1}") for k, (form, text, name) in enumerate(entries)]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a long SMILES cannot even be a name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _smiles_lines(text: str) -> Iterator[tuple[str, str, str]]:

@@ -87,7 +87,7 @@ def test_invalid_field_is_named_with_value_and_what_is_allowed():
     assert document["detail"] == "num_conformers: 2000 is too many; allowed: 1 to 1000"
 
 
-def test_list_of_invalid_fields_is_bounded():
+def test_problem_says_how_many_fields_are_invalid():
     errors = [{"field": f"f{k}", "value": k, "message": "no", "allowed": "yes"} for k in range(500)]
     problem = invalid_fields(errors[:20], len(errors))
     assert len(problem.extra["errors"]) == 20

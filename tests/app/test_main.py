@@ -41,6 +41,13 @@ def test_openapi_document_names_every_media_type(client):
     assert set(answers) == set(client.get("/v1/limits").json()["media_types"])
 
 
+def test_openapi_document_names_every_problem(client):
+    answers = client.get("/openapi.json").json()["paths"]["/v1/conformers"]["post"]["responses"]
+    assert {"200", "406", "413", "415", "422", "503"} == set(answers)
+    for status in set(answers) - {"200"}:
+        assert "application/problem+json" in answers[status]["content"]
+
+
 def test_root_leads_to_the_documentation(client):
     response = client.get("/", follow_redirects=False)
     assert response.status_code == 307

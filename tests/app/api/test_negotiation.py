@@ -36,6 +36,8 @@ def test_file_types_carry_their_format(name):
         (f"{SDF};q=0, chemical/*", PDB),
         (f"{SDF} ; q=0.2 , {ZIP} ; q=0.3", ZIP),
         (f"{PDB}, {SDF}", SDF),
+        (f"{PDB}, */*", PDB),
+        (f"chemical/*, {PDB}", PDB),
         (f"{JSON};q=0, */*;q=0.1", SDF),
         (f"{JSON};charset=utf-8", JSON),
         (f"{PDB};q=0.5, */*;q=0.4", PDB),

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -14,6 +15,7 @@ from rdkit import Chem
 from app.cli import main
 from app.commands import sample
 from app.commands.sample import choose_target, read_source
+from models import pipeline
 from models.errors import FormatError, MoleculeError
 from models.export.formats import FORMATS
 from models.structure import Conformer, Ensemble
@@ -36,8 +38,12 @@ def call(here, monkeypatch, capsys):
     def run(*words, stdin=""):
         monkeypatch.setattr(sys, "argv", ["shapespace", "sample", *words])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            main()
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as caught:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, before)
         return caught.value.code or 0, capsys.readouterr().err
 
     return run
@@ -175,6 +181,24 @@ def test_many_molecules_are_sampled_in_portions(call, quick, here, monkeypatch):
     assert names("out.sdf") == ["c1", "c2", "c3", "c4", "c5"]
 
 
+def test_interrupt_keeps_what_is_finished(call, here, quick, monkeypatch):
+    grid, seen = pipeline.generate, []
+
+    def interrupted(model, molecules, counts, seeds, options, should_stop=lambda: False, **more):
+        seen.append(should_stop())
+        os.kill(os.getpid(), signal.SIGINT)
+        seen.append(should_stop())
+        return grid(model, molecules, counts, seeds, options, **more)
+
+    monkeypatch.setattr(pipeline, "generate", interrupted)
+    monkeypatch.setattr(sample, "_MOLECULES_AT_ONCE", 1)
+    code, said = call("-", "-n", "1", "-o", "out.sdf", stdin="CCO a\nCO b\n")
+    assert code == 1
+    assert seen == [False, True]
+    assert names("out.sdf") == ["a"]
+    assert "1 of " in said
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
@@ -250,6 +274,19 @@ def test_source_is_a_smiles_unless_it_names_a_file(tmp_path):
     assert read_source(str(path)) == [("smiles", "C", "a b"), ("smiles", "O", "molecule-2")]
     with pytest.raises(MoleculeError, match="no file"):
         read_source(str(tmp_path / "no.sdf"))
+    (tmp_path / "in.mol2").write_text("C")
+    with pytest.raises(MoleculeError, match="unknown extension"):
+        read_source(str(tmp_path / "in.mol2"))
+
+
+@pytest.mark.parametrize("text", ["C" * 300, "C/C=C/C" * 100, "C\0"])
+def test_smiles_that_cannot_be_a_file_name_is_a_smiles(text):
+    assert read_source(text) == [("smiles", text, "molecule-1")]
+
+
+def test_mark_at_the_start_of_a_file_is_not_a_part_of_it(tmp_path):
+    (tmp_path / "in.smi").write_bytes(b"\xef\xbb\xbfCCO a\r\n")
+    assert read_source(str(tmp_path / "in.smi")) == [("smiles", "CCO", "a")]
 
 
 def test_records_of_an_sdf_are_told_apart(tmp_path):

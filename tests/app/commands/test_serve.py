@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -101,10 +102,11 @@ def test_server_answers_over_http(server):
     assert answer["seed"] == 1
 
 
-def test_server_logs_requests_as_json_lines(server):
-    response = ask(server)
-    lines = [json.loads(line) for line in server.words().splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line.get("request_id") == response.headers["x-request-id"]]
+def test_server_logs_requests_as_json_lines(server, patient):
+    request_id = ask(server).headers["x-request-id"]
+    patient(lambda: request_id in server.words())
+    (text,) = [line for line in server.words().splitlines() if request_id in line]
+    line = json.loads(text)
     assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/conformers", 200)
     assert line["seconds"] > 0
 
@@ -130,14 +132,13 @@ def test_large_body_is_refused_over_http(server):
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_caller_who_leaves_frees_the_sampler(server):
+def test_caller_who_leaves_frees_the_sampler(server, patient):
     with pytest.raises(httpx.ReadTimeout):
         ask(server, timeout=2, num_conformers=64, sampler={"steps": 1000}, molecules=[{"smiles": "CCCCCCC"}])
     began = time.monotonic()
     assert ask(server).status_code == 200
     assert time.monotonic() - began < 60  # the work that was left takes minutes
-    lines = [json.loads(line) for line in server.words().splitlines() if line.startswith("{")]
-    assert 499 in [line.get("status") for line in lines]
+    patient(lambda: '"status": 499' in server.words())
 
 
 def test_port_that_is_taken_is_one_clear_line(server, another):
@@ -178,13 +179,31 @@ def test_interrupt_ends_the_server_and_its_children(another, patient):
     assert "Traceback" not in server.words()
 
 
-def test_terminated_server_leaves_nothing_and_takes_host_and_port_from_the_environment(another, patient):
+def test_weights_that_are_damaged_end_the_server(another, tmp_path, weights):
+    damaged = tmp_path / "weights"
+    damaged.mkdir()
+    (damaged / "registry.json").write_text((weights / "registry.json").read_text())
+    (damaged / "molecules-small.safetensors").write_bytes(b"other")
+    server = another("--port", "0", weights=damaged)
+    assert server.process.wait(PATIENCE_S) == 1
+    assert "error: " in server.words()
+    assert "SHA-256" in server.words()
+    assert "Traceback" not in server.words()
+
+
+def test_terminated_server_answers_its_callers_and_leaves_nothing(another, patient):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = another(HOST="127.0.0.1", PORT=str(port)).wait_ready()
     assert server.url == f"http://127.0.0.1:{port}"
     children = server.children()
-    assert server.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+    long = {"num_conformers": 64, "sampler": {"steps": 1000}, "molecules": [{"smiles": "CCCCCCC"}]}
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(ask, server, **long)
+        time.sleep(2)
+        assert server.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+        (result,) = future.result(PATIENCE_S).json()["results"]
+    assert "stopped" in [problem["reason"] for problem in result["problems"]]
     patient(lambda: all(gone(pid) for pid in children))
     assert "Traceback" not in server.words()
 

@@ -194,6 +194,30 @@ def test_cancelled_ticket_does_not_stop_those_beside_it(engine, sampler):
     assert not answer.stopped
 
 
+def test_tickets_that_nobody_waits_for_do_not_count(engine, sampler):
+    occupy(engine, sampler)
+    tickets = [ticket(name) for name in "abc"]
+    for each in tickets:
+        engine.submit(each)
+    with pytest.raises(EngineError):
+        engine.check_open()
+    tickets[0].cancel()
+    engine.check_open()
+    with pytest.raises(EngineError, match="3 requests are waiting"):
+        engine.check_open(before=1)
+
+
+def test_ticket_whose_caller_has_gone_is_not_sampled(engine, sampler):
+    occupy(engine, sampler)
+    gone, other = ticket("gone"), ticket("other")
+    engine.submit(gone)
+    engine.submit(other)
+    gone.cancel()
+    sampler.free.set()
+    assert made(other) == [("other", 1, 0)]
+    assert ["gone"] not in sampler.calls
+
+
 def test_ticket_that_was_given_up_is_not_sampled(engine, sampler):
     occupy(engine, sampler)
     gone, other = ticket("gone"), ticket("other")

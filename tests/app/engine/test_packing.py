@@ -5,8 +5,13 @@ from hypothesis import strategies as st
 
 from app.engine.packing import SHARED_CONFORMERS, pack
 
+
+def ticket(options=0, conformers=1, late=False):
+    return SimpleNamespace(options=options, conformers=conformers, late=late, over=lambda: late)
+
+
 TICKETS = st.lists(
-    st.builds(SimpleNamespace, options=st.integers(0, 2), conformers=st.integers(1, 400), over=st.just(bool)),
+    st.builds(ticket, st.integers(0, 2), st.integers(1, 200), st.sampled_from([False, False, False, True])),
     min_size=1,
     max_size=30,
 )
@@ -47,16 +52,24 @@ def test_ticket_is_left_only_when_it_does_not_fit(waiting):
         if any(ticket is c for c in chosen):
             total += ticket.conformers
         else:
-            assert ticket.options != waiting[0].options or total + ticket.conformers > SHARED_CONFORMERS
+            fits = ticket.options == waiting[0].options and total + ticket.conformers <= SHARED_CONFORMERS
+            assert ticket.late or waiting[0].late or not fits
 
 
 def test_large_ticket_is_served_alone():
-    large, small = (SimpleNamespace(options=0, conformers=n, over=bool) for n in (SHARED_CONFORMERS + 1, 1))
+    large, small = (ticket(conformers=n) for n in (SHARED_CONFORMERS + 1, 1))
     assert pack([large, small]) == [large]
 
 
+@settings(max_examples=50, deadline=None)
+@given(TICKETS)
+def test_ticket_that_nobody_waits_for_is_not_sampled_along_with_others(waiting):
+    chosen = pack(waiting)
+    assert len(chosen) == 1 or not any(ticket.late for ticket in chosen)
+
+
 def test_packing_leaves_the_waiting_room_alone():
-    waiting = [SimpleNamespace(options=0, conformers=1, over=bool) for _ in range(3)]
+    waiting = [ticket() for _ in range(3)]
     pack(waiting)
     assert len(waiting) == 3
 

@@ -36,5 +36,20 @@ def test_ticket_that_was_given_up_cannot_be_claimed():
     assert not one.claim()
 
 
+def test_ticket_whose_caller_has_gone_cannot_be_claimed():
+    one = ticket()
+    one.cancel()
+    assert not one.claim()
+    assert one.future.cancelled()
+
+
+def test_ticket_that_runs_goes_on_when_its_caller_has_gone():
+    one = ticket()
+    assert one.claim()
+    one.cancel()
+    assert one.claim()
+    assert one.over()
+
+
 def test_tickets_are_told_apart_by_identity():
     assert ticket() != ticket()

@@ -10,7 +10,7 @@ from app.intake.pool import ReadingPool
 from app.intake.worker import Reading, Refusal
 
 PATIENCE_S = 120
-SCARCE_MB = 300  # enough for RDKit, and little more
+SCARCE_MB = 270  # enough for RDKit, and little more
 
 
 def smiles(text, name=""):
