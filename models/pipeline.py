@@ -145,7 +145,8 @@ def generate(
         if not last:
             given_up = [m for m in range(len(molecules)) if _hopeless(attempts[m], len(good[m])) and m not in dropped]
             dropped.update(given_up)
-            on_done(sum(counts[m] for m in given_up))
+            if given_up:
+                on_done(sum(counts[m] for m in given_up))
     return [
         Ensemble(
             molecule,

@@ -102,7 +102,7 @@ class _Stopwatch:
 
     def end_batch(self, count: int) -> None:
         """The batch has been checked, and the next one begins."""
-        spent = self._step - self._batch
+        spent = max(0.0, self._step - self._batch)  # molecules may also be given up with no step in between
         self.sampling_s += spent
         self.first_s += spent if self._attempt == 0 else 0.0
         self._batch = self._clock()
