@@ -9,8 +9,8 @@ from pathlib import Path
 from models.errors import DataError
 from models.networks.denoiser import DenoiserConfig
 from models.samplers.prior import PRIORS
+from models.training.loss import LOSSES
 
-LOSSES = ("quotient", "plain")
 COUPLINGS = ("kabsch", "none")
 
 
@@ -20,7 +20,8 @@ class TrainConfig:
 
     Attributes:
         network: Shape of the network.
-        loss: `quotient` compares shapes, `plain` compares coordinates.
+        loss: `quotient` compares shapes, `plain` compares coordinates, `aligned` compares coordinates after the target
+            was turned onto the guess.
         coupling: `kabsch` turns each prior sample onto its target, `none` leaves it.
         prior: `harmonic` on the bond graph or `gaussian`.
         prior_std_ang: Scale of the prior, Å.

@@ -87,8 +87,7 @@ def train(
             with torch.no_grad():
                 guess = network(pair.batch, pair.x_t, pair.t, guess, half)
         denoised = network(pair.batch, pair.x_t, pair.t, guess, half)
-        quotient = config.loss == "quotient"
-        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.t, pair.batch.token_mask, quotient)
+        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.t, pair.batch.token_mask, config.loss)
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), config.gradient_clip)
         for optimizer in optimizers:

@@ -1,20 +1,29 @@
-"""Denoising loss, Euclidean or horizontal.
+"""Denoising loss: Euclidean, horizontal, or Euclidean after a rigid alignment.
 
 Axes: B samples, N padded points.  Coordinates in angstrom.
 """
 
 from torch import Tensor
 
-from models.geometry.quotient import horizontal_projection
+from models.geometry.alignment import align
+from models.geometry.quotient import centre, horizontal_projection
 
+LOSSES = ("quotient", "plain", "aligned")
 _LATEST = 0.9  # the weight stops growing here; closer to the data, errors are rounding and not shape
 
 
-def denoising_loss(x_t: Tensor, denoised: Tensor, x_data: Tensor, t: Tensor, mask: Tensor, quotient: bool) -> Tensor:
-    """Weighted squared error of the guess, per coordinate.
+def denoising_loss(x_t: Tensor, denoised: Tensor, x_data: Tensor, t: Tensor, mask: Tensor, kind: str) -> Tensor:
+    """Weighted squared error of the guess, per coordinate; see `molecule_losses`.  -> []"""
+    return molecule_losses(x_t, denoised, x_data, t, mask, kind).sum() / (3 * mask.sum())
 
-    With `quotient` only the part of the error that is horizontal at `x_t` counts, w(t) |P_{x_t}(D - x_data)|^2: the
-    network is free to say anything about position and orientation.
+
+def molecule_losses(x_t: Tensor, denoised: Tensor, x_data: Tensor, t: Tensor, mask: Tensor, kind: str) -> Tensor:
+    """Weighted squared error of each guess, summed over its coordinates.
+
+    `plain` is w(t) |D - x_data|^2.  `quotient` counts only the part of the error that is horizontal at `x_t`,
+    w(t) |P_{x_t}(D - x_data)|^2: the network is free to say anything about position and orientation.  `aligned` first
+    moves the target rigidly onto the guess, without gradient; it does not change when guess or target are moved, but
+    its minimum is no longer E[x_data | x_t], so that no sampler is exact for it.
 
     Args:
         x_t: Centred input of the network, Å.  [B, N, 3]
@@ -22,13 +31,20 @@ def denoising_loss(x_t: Tensor, denoised: Tensor, x_data: Tensor, t: Tensor, mas
         x_data: The clean structure, Å.  [B, N, 3]
         t: Time.  [B]
         mask: True for real points.  [B, N]
-        quotient: Project the error.
+        kind: One of `LOSSES`.
 
     Returns:
-        Mean over all real coordinates, Å^2.  []
+        Å^2.  [B]
+
+    Source:
+        `aligned`: Abramson et al. 2024, AlphaFold 3, supplement, algorithm 28 (all weights one).
     """
-    error = (denoised - x_data) * mask.unsqueeze(-1)
-    if quotient:
-        error = horizontal_projection(x_t, error, mask)
+    if kind == "aligned":
+        guess = centre(denoised, mask)
+        error = guess - align(x_data, guess.detach(), mask)
+    else:
+        error = (denoised - x_data) * mask.unsqueeze(-1)
+        if kind == "quotient":
+            error = horizontal_projection(x_t, error, mask)
     weight = 1 / (1 - t.clamp(max=_LATEST)).square()
-    return (weight * error.square().sum((1, 2))).sum() / (3 * mask.sum())
+    return weight * error.square().sum((1, 2))

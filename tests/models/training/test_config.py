@@ -24,7 +24,7 @@ def test_config_that_is_left_out_takes_its_default(train_config):
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("loss", "huber", "quotient, plain"),
+        ("loss", "huber", "quotient, plain, aligned"),
         ("coupling", "ot", "kabsch, none"),
         ("prior", "uniform", "gaussian, harmonic"),
         ("half", "yes", "auto, on, off"),

@@ -51,7 +51,8 @@ def same(first, second):
 
 
 @pytest.mark.parametrize(
-    ("loss", "coupling", "prior"), [("quotient", "kabsch", "harmonic"), ("plain", "none", "gaussian")]
+    ("loss", "coupling", "prior"),
+    [("quotient", "kabsch", "harmonic"), ("plain", "none", "gaussian"), ("aligned", "none", "gaussian")],
 )
 def test_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path, packed, train_config, loss, coupling, prior):
     config = train_config(budget_s=14.0, loss=loss, coupling=coupling, prior=prior)

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from models.geometry.alignment import align
 from models.geometry.quotient import centre, horizontal_projection
 from models.geometry.rigid import random_rotation, rotate
-from models.training.loss import denoising_loss
+from models.training.loss import LOSSES, denoising_loss, molecule_losses
 
 COUNTS = (4, 9, 6)
 
@@ -17,11 +18,11 @@ def pair(dtype=torch.float64):
     return x_t, guess, x_data, torch.tensor([0.1, 0.6, 0.95], dtype=dtype), mask
 
 
-@pytest.mark.parametrize("quotient", [True, False])
-def test_loss_is_zero_at_the_data_only(quotient):
+@pytest.mark.parametrize("kind", LOSSES)
+def test_loss_is_zero_at_the_data_only(kind):
     x_t, guess, x_data, t, mask = pair()
-    assert denoising_loss(x_t, x_data, x_data, t, mask, quotient) == 0
-    assert denoising_loss(x_t, guess, x_data, t, mask, quotient) > 0.1
+    assert denoising_loss(x_t, x_data, x_data, t, mask, kind) < 1e-20
+    assert denoising_loss(x_t, guess, x_data, t, mask, kind) > 0.1
 
 
 def test_quotient_loss_is_blind_to_turning_and_shifting():
@@ -29,32 +30,77 @@ def test_quotient_loss_is_blind_to_turning_and_shifting():
     omega = torch.tensor([[0.3, -0.7, 0.5]], dtype=torch.float64).expand(3, 1, 3)
     spin = torch.linalg.cross(omega.expand_as(x_t), x_t) + torch.tensor([0.4, 0.1, -0.9], dtype=torch.float64)
     spin = spin * mask.unsqueeze(-1)
-    assert denoising_loss(x_t, x_data + spin, x_data, t, mask, True) < 1e-20
-    assert denoising_loss(x_t, x_data + spin, x_data, t, mask, False) > 0.1
-    before, after = (denoising_loss(x_t, g, x_data, t, mask, True) for g in (guess, guess + spin))
+    assert denoising_loss(x_t, x_data + spin, x_data, t, mask, "quotient") < 1e-20
+    assert denoising_loss(x_t, x_data + spin, x_data, t, mask, "plain") > 0.1
+    before, after = (denoising_loss(x_t, g, x_data, t, mask, "quotient") for g in (guess, guess + spin))
     torch.testing.assert_close(after, before)
 
 
 def test_quotient_loss_sees_every_change_of_shape():
     x_t, guess, x_data, t, mask = pair()
     error = horizontal_projection(x_t, guess - x_data, mask)
-    values = [denoising_loss(x_t, x_data + error, x_data, t, mask, quotient) for quotient in (True, False)]
+    values = [denoising_loss(x_t, x_data + error, x_data, t, mask, kind) for kind in ("quotient", "plain")]
     torch.testing.assert_close(*values)
 
 
-@pytest.mark.parametrize("quotient", [True, False])
-def test_loss_does_not_depend_on_the_frame(quotient):
+@pytest.mark.parametrize("kind", LOSSES)
+def test_loss_does_not_depend_on_the_frame(kind):
     x_t, guess, x_data, t, mask = pair()
     turn = random_rotation(torch.randn(3, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64))
-    turned = denoising_loss(rotate(x_t, turn), rotate(guess, turn), rotate(x_data, turn), t, mask, quotient)
-    torch.testing.assert_close(turned, denoising_loss(x_t, guess, x_data, t, mask, quotient))
+    turned = denoising_loss(rotate(x_t, turn), rotate(guess, turn), rotate(x_data, turn), t, mask, kind)
+    torch.testing.assert_close(turned, denoising_loss(x_t, guess, x_data, t, mask, kind))
+
+
+def moved(x, mask, seed):
+    """Each sample turned and shifted by its own rigid motion."""
+    numbers = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (rotate(x, random_rotation(numbers[0])) + numbers[1, :, None, :3]) * mask.unsqueeze(-1)
+
+
+def test_aligned_loss_is_blind_to_rigid_motions_of_target_and_guess():
+    x_t, guess, x_data, t, mask = pair()
+    expected = denoising_loss(x_t, guess, x_data, t, mask, "aligned")
+    for other in (moved(x_data, mask, 1), moved(x_data, mask, 2)):
+        torch.testing.assert_close(denoising_loss(x_t, guess, other, t, mask, "aligned"), expected)
+        torch.testing.assert_close(denoising_loss(x_t, moved(guess, mask, 3), other, t, mask, "aligned"), expected)
+
+
+def test_aligned_loss_of_an_aligned_pair_is_the_plain_one():
+    x_t, guess, x_data, t, mask = pair()
+    x_data = align(x_data, guess, mask)
+    values = [denoising_loss(x_t, guess, x_data, t, mask, kind) for kind in ("aligned", "plain")]
+    torch.testing.assert_close(*values)
+
+
+def test_aligned_loss_is_never_above_the_plain_one():
+    x_t, guess, x_data, t, mask = pair()
+    aligned, plain = (molecule_losses(x_t, guess, x_data, t, mask, kind) for kind in ("aligned", "plain"))
+    assert (aligned < plain).all()
+
+
+def test_aligned_target_carries_no_gradient():
+    x_t, guess, x_data, t, mask = pair()
+    gradients = []
+    for kind, target in (("aligned", x_data), ("plain", align(x_data, guess, mask))):
+        leaf = guess.clone().requires_grad_(True)
+        denoising_loss(x_t, leaf, target, t, mask, kind).backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_loss_is_the_mean_of_the_molecules(kind):
+    x_t, guess, x_data, t, mask = pair()
+    parts = molecule_losses(x_t, guess, x_data, t, mask, kind)
+    assert parts.shape == (3,)
+    torch.testing.assert_close(parts.sum() / (3 * sum(COUNTS)), denoising_loss(x_t, guess, x_data, t, mask, kind))
 
 
 def test_weight_grows_towards_the_data_and_then_stops():
     x_t, guess, x_data, _, mask = pair()
 
     def at(t):
-        return denoising_loss(x_t, guess, x_data, torch.full((3,), t, dtype=torch.float64), mask, False)
+        return denoising_loss(x_t, guess, x_data, torch.full((3,), t, dtype=torch.float64), mask, "plain")
 
     base = at(0.0)
     for t, weight in ((0.5, 4.0), (0.75, 16.0), (0.9, 100.0), (0.95, 100.0), (1.0, 100.0)):
@@ -63,14 +109,14 @@ def test_weight_grows_towards_the_data_and_then_stops():
 
 def test_plain_loss_is_the_mean_over_real_coordinates():
     x_t, _, x_data, _, mask = pair()
-    assert denoising_loss(x_t, x_data + 2.0, x_data, torch.zeros(3, dtype=torch.float64), mask, False) == 4.0
+    assert denoising_loss(x_t, x_data + 2.0, x_data, torch.zeros(3, dtype=torch.float64), mask, "plain") == 4.0
 
 
-@pytest.mark.parametrize("quotient", [True, False])
-def test_gradient_is_finite_and_zero_where_padded(quotient):
+@pytest.mark.parametrize("kind", LOSSES)
+def test_gradient_is_finite_and_zero_where_padded(kind):
     x_t, guess, x_data, t, mask = pair(torch.float32)
     guess = (guess + 5 * ~mask.unsqueeze(-1)).requires_grad_(True)
-    denoising_loss(x_t, guess, x_data, t, mask, quotient).backward()
+    denoising_loss(x_t, guess, x_data, t, mask, kind).backward()
     assert guess.grad.isfinite().all()
     assert not guess.grad[~mask].any()
     assert guess.grad[mask].abs().sum() > 0
