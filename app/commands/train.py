@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.machine import describe_machine
+from models.data.automorphisms import add_automorphisms
 from models.data.datasets import PackedSet, load_packed, pack, read_excluded, read_set, repeat_rare_sizes, save_packed
 from models.errors import DataError
 from models.training.config import TrainConfig, read_config, to_json
@@ -73,6 +74,9 @@ def packed_data(folder: Path, data: Sequence[Path], exclude: Sequence[Path], con
     with console.status("featurising molecules"):
         molecules = (molecule for source in data for molecule in read_set(source))
         blocks, counts = pack(molecules, read_excluded(exclude), config.bucket_sizes, processes=2)
+    if config.automorphisms:
+        with console.status("looking for equivalent atoms"):
+            blocks = [add_automorphisms(block, config.automorphisms) for block in blocks]
     save_packed(path, blocks)
     (folder / "data.json").write_text(json.dumps({"sources": [p.name for p in data], **counts}, indent=2))
     console.print(", ".join(f"{count:,} {reason}" for reason, count in counts.items()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -49,6 +50,8 @@ class PackedSet:
         quadruples: [M, Q, 4] int16, padded with -1
         counts: Atoms of each.  [M] int16
         coordinates: Centred, Å.  [M, N, 3] float32
+        automorphisms: Renumberings that no feature notices, padded with the identity; see `models.data.automorphisms`.
+            None unless they were asked for.  [M, A, N] int16
     """
 
     tokens: np.ndarray
@@ -57,6 +60,11 @@ class PackedSet:
     quadruples: np.ndarray
     counts: np.ndarray
     coordinates: np.ndarray
+    automorphisms: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array that is there, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
 
 def read_set(path: Path) -> Iterator[ReferenceMolecule]:
@@ -153,7 +161,9 @@ def pack(
 
 def save_packed(path: Path, blocks: list[PackedSet]) -> None:
     """Write blocks to one compressed npz file."""
-    arrays = {f"{k}.{f.name}": getattr(block, f.name) for k, block in enumerate(blocks) for f in fields(PackedSet)}
+    arrays: dict[str, Any] = {
+        f"{k}.{name}": array for k, block in enumerate(blocks) for name, array in block.arrays().items()
+    }
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -161,8 +171,11 @@ def save_packed(path: Path, blocks: list[PackedSet]) -> None:
 def load_packed(path: Path) -> list[PackedSet]:
     """Read what `save_packed` wrote."""
     with np.load(path) as data:
-        total = 1 + max(int(name.split(".")[0]) for name in data.files)
-        return [PackedSet(**{f.name: data[f"{k}.{f.name}"] for f in fields(PackedSet)}) for k in range(total)]
+        blocks: dict[str, dict[str, np.ndarray]] = {}
+        for key in data.files:
+            number, name = key.split(".")
+            blocks.setdefault(number, {})[name] = data[key]
+    return [PackedSet(**blocks[number]) for number in sorted(blocks, key=int)]
 
 
 def repeat_rare_sizes(block: PackedSet, least: int) -> PackedSet:
@@ -177,7 +190,7 @@ def repeat_rare_sizes(block: PackedSet, least: int) -> PackedSet:
         if count < least:
             rows.append(np.resize(np.flatnonzero(block.counts == size), least - count))
     index = np.concatenate(rows)
-    return PackedSet(**{f.name: getattr(block, f.name)[index] for f in fields(PackedSet)})
+    return PackedSet(**{name: array[index] for name, array in block.arrays().items()})
 
 
 def _block(members: list[tuple[Features, np.ndarray]], size: int) -> PackedSet:

@@ -53,6 +53,26 @@ def rmsd(mobile: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return (difference.square().sum((1, 2)) / mask.sum(1).clamp(min=1)).sqrt()
 
 
+@torch.no_grad()
+def best_overlap(covariance: Tensor) -> Tensor:
+    """Largest overlap that a proper rotation reaches, max_R sum_n (R x_n) . y_n, without finding the rotation.
+
+    With the singular values s of C = sum_n x_n y_n^T it is s1 + s2 + s3, or s1 + s2 - s3 where the determinant of C is
+    negative.  |x|^2 + |y|^2 minus twice this is the squared distance after superposition.
+
+    Args:
+        covariance: C, Å^2.  [..., 3, 3]
+
+    Returns:
+        Å^2.  [...]
+
+    Source:
+        Kabsch 1978, "A discussion of the solution for the best rotation to relate two sets of vectors".
+    """
+    values = torch.linalg.svdvals(covariance)
+    return values[..., 0] + values[..., 1] + torch.linalg.det(covariance).sign() * values[..., 2]
+
+
 def _horn_matrix(covariance: Tensor) -> Tensor:
     """Symmetric 4 x 4 matrix whose quadratic form is the overlap of the turned points.  [B, 3, 3] -> [B, 4, 4]"""
     xx, xy, xz, yx, yy, yz, zx, zy, zz = covariance.flatten(-2).unbind(-1)

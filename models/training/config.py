@@ -23,6 +23,7 @@ class TrainConfig:
         loss: `quotient` compares shapes, `plain` compares coordinates, `aligned` compares coordinates after the target
             was turned onto the guess.
         coupling: `kabsch` turns each prior sample onto its target, `none` leaves it.
+        automorphisms: Renumberings of equivalent atoms, at most, among which the coupling chooses too; 0 for none.
         prior: `harmonic` on the bond graph or `gaussian`.
         prior_std_ang: Scale of the prior, Å.
         tokens_per_step: Padded tokens in one optimiser step; sets the batch size of each bucket.
@@ -46,6 +47,7 @@ class TrainConfig:
     network: DenoiserConfig
     loss: str = "quotient"
     coupling: str = "kabsch"
+    automorphisms: int = 0
     prior: str = "harmonic"
     prior_std_ang: float = 1.0
     tokens_per_step: int = 4096
@@ -69,6 +71,11 @@ class TrainConfig:
         for name, allowed in (("loss", LOSSES), ("coupling", COUPLINGS), ("prior", PRIORS)):
             if getattr(self, name) not in allowed:
                 raise DataError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        if self.automorphisms < 0 or (self.automorphisms and self.coupling == "none"):
+            raise DataError(
+                f"automorphisms is {self.automorphisms} with coupling {self.coupling!r}; allowed: 0, or above 0 with "
+                "coupling 'kabsch', which chooses among them"
+            )
         if not 0 < self.decay_share <= 1:
             raise DataError(f"decay_share is {self.decay_share}; allowed: above 0, up to 1")
         if self.half not in ("auto", "on", "off"):

@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from models.geometry import alignment
 from models.geometry.alignment import align, kabsch, rmsd
 from models.geometry.quotient import angular_momentum, centre
 from models.geometry.rigid import quaternion_to_matrix, random_rotation, rotate
@@ -155,3 +156,18 @@ def test_alignment_does_not_make_the_host_wait(function, clouds, forbid_sync):
     function(x, x.flip(2), mask)  # the first call may load libraries
     with forbid_sync():
         function(x, x.flip(2), mask)
+
+
+@both_precisions
+def test_best_overlap_is_that_of_the_best_rotation(clouds, device, dtype):
+    x, mask = clouds
+    x, mask = x.to(device, dtype), mask.to(device)
+    y = centre(torch.randn_like(x), mask)
+    found = alignment.best_overlap((x.mT @ y).expand(2, -1, -1, -1))  # any number of leading axes
+    torch.testing.assert_close(found, overlap(x, y, kabsch(x, y, mask)).expand(2, -1))
+
+
+def test_best_overlap_of_a_mirror_image_is_not_that_of_a_reflection(clouds):
+    x, _ = clouds
+    mirror = x * x.new_tensor([1.0, 1.0, -1.0])
+    assert (alignment.best_overlap(x.mT @ x) > alignment.best_overlap(x.mT @ mirror) + 1e-3)[1:].all()

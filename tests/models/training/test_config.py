@@ -36,6 +36,13 @@ def test_unknown_word_is_refused_with_the_allowed_ones(train_config, name, value
     assert str(caught.value) == f"{name} is '{value}'; allowed: {allowed}"
 
 
+@pytest.mark.parametrize("changes", [{"automorphisms": -1}, {"automorphisms": 50, "coupling": "none"}])
+def test_automorphisms_need_a_coupling(train_config, changes):
+    with pytest.raises(DataError, match="automorphisms is"):
+        train_config(**changes)
+    assert train_config(automorphisms=50).coupling == "kabsch"
+
+
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1])
 def test_share_of_the_decay_is_a_share(train_config, share):
     with pytest.raises(DataError, match="decay_share"):

@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from models.geometry.alignment import kabsch
+from models.data.automorphisms import add_automorphisms
+from models.geometry.alignment import kabsch, rmsd
 from models.geometry.internal import signed_volumes
 from models.geometry.quotient import centre
 from models.samplers.prior import build_prior
-from models.training.sample import ResidentSet, draw_pair
+from models.training.sample import ResidentSet, draw_pair, renumber
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -69,3 +72,38 @@ def test_pairs_are_a_function_of_the_seed(resident):
     assert torch.equal(first.x_t, again.x_t)
     assert torch.equal(first.t, again.t)
     assert not torch.equal(first.x_t, other.x_t)
+
+
+def test_renumbered_noise_is_never_further_from_its_target(packed):
+    with_choice = ResidentSet(add_automorphisms(packed[1], 50), torch.device("cpu"))
+    before, after = (draw(data, 3, prior="gaussian") for data in (ResidentSet(packed[1], CPU), with_choice))
+    assert torch.equal(before.x_data, after.x_data) and torch.equal(before.t, after.t)
+    t = before.t[:, None, None].clamp(max=0.99)
+    noises = [(pair.x_t - t * pair.x_data) / (1 - t) for pair in (before, after)]
+    distances = [(x - before.x_data).square().sum((1, 2)) for x in noises]
+    assert (distances[1] < distances[0] + 1e-3).all()
+    assert (distances[1] < 0.97 * distances[0]).sum() > len(t) / 3
+    for sizes in zip(*(x.norm(dim=-1).sort(1).values for x in noises), strict=True):  # the same points, renamed
+        torch.testing.assert_close(*sizes, atol=1e-3, rtol=1e-3)
+
+
+def test_renumbering_takes_the_best_of_all_choices(packed):
+    data = ResidentSet(add_automorphisms(packed[1], 6), CPU)
+    rows = np.arange(len(data))
+    batch, x_data = data.take(rows)
+    noise = build_prior("harmonic", 1.0)(torch.randn_like(x_data), batch.token_mask, batch.bonded)
+    distances = torch.stack(
+        [
+            rmsd(noise.gather(1, p.long()[..., None].expand(-1, -1, 3)), x_data, batch.token_mask)
+            for p in data.automorphisms.unbind(1)
+        ]
+    )
+    chosen = rmsd(renumber(noise, x_data, data.automorphisms), x_data, batch.token_mask)
+    torch.testing.assert_close(chosen, distances.amin(0), atol=1e-4, rtol=1e-4)
+
+
+def test_automorphisms_wait_for_a_coupling(packed):
+    plain, with_choice = (
+        draw(ResidentSet(block, CPU), coupled=False) for block in (packed[1], add_automorphisms(packed[1], 50))
+    )
+    assert torch.equal(plain.x_t, with_choice.x_t)
