@@ -41,8 +41,9 @@ def train(
     on_log: Callable[[dict], None],
     should_stop: Callable[[], bool] = lambda: False,
     half: bool = True,
+    until_s: float = math.inf,
 ) -> Progress:
-    """Train until the wall-clock budget is spent, resuming from `folder` if a checkpoint is there.
+    """Train until the budget is spent, resuming from `folder` if a checkpoint is there.
 
     Args:
         data: One packed block per size bucket.
@@ -53,6 +54,7 @@ def train(
         on_log: Receives a record of plain numbers every few steps.
         should_stop: Asked after each step; true saves and returns.
         half: Run matrix products in bfloat16.
+        until_s: Save and return as soon as this much of the budget is spent.
 
     Returns:
         Progress at the end.
@@ -73,7 +75,7 @@ def train(
     began = clock() - progress.elapsed_s
     logged_at, logged_conformers, saved_at = progress.elapsed_s, progress.conformers, progress.elapsed_s
     losses: list[torch.Tensor] = []
-    while progress.elapsed_s < config.budget_s and not should_stop():
+    while progress.elapsed_s < min(config.budget_s, until_s) and not should_stop():
         step = progress.step
         rate = learning_rate_factor(step, progress.elapsed_s, config)
         for optimizer in optimizers:

@@ -13,23 +13,26 @@ _LATEST = 0.9  # the weight stops growing here; closer to the data, errors are r
 
 
 def denoising_loss(x_t: Tensor, denoised: Tensor, x_data: Tensor, t: Tensor, mask: Tensor, kind: str) -> Tensor:
-    """Weighted squared error of the guess, per coordinate; see `molecule_losses`.  -> []"""
-    return molecule_losses(x_t, denoised, x_data, t, mask, kind).sum() / (3 * mask.sum())
+    """Mean over all real coordinates of the weighted squared error, Å^2; see `squared_errors`.
+
+    The weight is w(t) = 1 / (1 - min(t, 0.9))^2.
+    """
+    weight = 1 / (1 - t.clamp(max=_LATEST)).square()
+    return (weight * squared_errors(x_t, denoised, x_data, mask, kind)).sum() / (3 * mask.sum())
 
 
-def molecule_losses(x_t: Tensor, denoised: Tensor, x_data: Tensor, t: Tensor, mask: Tensor, kind: str) -> Tensor:
-    """Weighted squared error of each guess, summed over its coordinates.
+def squared_errors(x_t: Tensor, denoised: Tensor, x_data: Tensor, mask: Tensor, kind: str) -> Tensor:
+    """Squared error of each guess, summed over its coordinates.
 
-    `plain` is w(t) |D - x_data|^2.  `quotient` counts only the part of the error that is horizontal at `x_t`,
-    w(t) |P_{x_t}(D - x_data)|^2: the network is free to say anything about position and orientation.  `aligned` first
-    moves the target rigidly onto the guess, without gradient; it does not change when guess or target are moved, but
-    its minimum is no longer E[x_data | x_t], so that no sampler is exact for it.
+    `plain` is |D - x_data|^2.  `quotient` counts only the part of the error that is horizontal at `x_t`,
+    |P_{x_t}(D - x_data)|^2: the network is free to say anything about position and orientation.  `aligned` first moves
+    the target rigidly onto the guess, without gradient; it does not change when guess or target are moved, but its
+    minimum is no longer E[x_data | x_t], so that no sampler is exact for it.
 
     Args:
         x_t: Centred input of the network, Å.  [B, N, 3]
         denoised: Its guess, Å.  [B, N, 3]
         x_data: The clean structure, Å.  [B, N, 3]
-        t: Time.  [B]
         mask: True for real points.  [B, N]
         kind: One of `LOSSES`.
 
@@ -46,5 +49,4 @@ def molecule_losses(x_t: Tensor, denoised: Tensor, x_data: Tensor, t: Tensor, ma
         error = (denoised - x_data) * mask.unsqueeze(-1)
         if kind == "quotient":
             error = horizontal_projection(x_t, error, mask)
-    weight = 1 / (1 - t.clamp(max=_LATEST)).square()
-    return weight * error.square().sum((1, 2))
+    return error.square().sum((1, 2))

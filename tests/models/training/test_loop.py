@@ -64,6 +64,15 @@ def test_stopped_and_resumed_run_ends_with_the_same_weights(tmp_path, packed, tr
     assert same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
 
 
+def test_run_in_turns_ends_with_the_same_weights(tmp_path, packed, train_config):
+    config = train_config(budget_s=9.0)
+    whole = run(packed, config, tmp_path / "whole")
+    for until_s in (4.0, 4.0, 7.0):
+        assert run(packed, config, tmp_path / "parts", until_s=until_s).elapsed_s == until_s
+    assert run(packed, config, tmp_path / "parts") == whole
+    assert same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+
+
 def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path, packed, train_config):
     config = train_config(budget_s=50.0 * 12, matrix_learning_rate=0.003)
     whole = run(packed, config, tmp_path / "whole", clock=ticking(50.0))
