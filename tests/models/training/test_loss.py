@@ -73,7 +73,7 @@ def test_aligned_loss_of_an_aligned_pair_is_the_plain_one():
 
 
 def test_aligned_loss_is_never_above_the_plain_one():
-    x_t, guess, x_data, t, mask = pair()
+    x_t, guess, x_data, _, mask = pair()
     aligned, plain = (squared_errors(x_t, guess, x_data, mask, kind) for kind in ("aligned", "plain"))
     assert (aligned < plain).all()
 
