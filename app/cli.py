@@ -132,6 +132,54 @@ def train(
     command.run(config, data or [], exclude or [], out, budget_s, device, threads)
 
 
+data_cli = typer.Typer(help="Make training data.", no_args_is_help=True)
+cli.add_typer(data_cli, name="data")
+
+
+@data_cli.command("molecules")
+def data_molecules(
+    out: Annotated[Path, typer.Option(help="Folder of shards; `set.npz` in it is the result.")],
+    source: Annotated[list[str], typer.Option(help="qm9, moses, components, or a file of SMILES; several take turns.")],
+    exclude: Annotated[
+        list[Path] | None, typer.Option(help="Test set (npz or csv) whose molecules are left out; may be repeated.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="aimnet2 or gfn2.")] = "aimnet2",
+    count: Annotated[int, typer.Option(min=1, help="Molecules to try.")] = 1000,
+    starts: Annotated[int, typer.Option(min=1, help="ETKDGv3 guesses of each molecule.")] = 16,
+    relaxed: Annotated[int, typer.Option(min=1, help="Most guesses that are relaxed, the lowest in energy.")] = 8,
+    largest: Annotated[int, typer.Option(min=2, max=256, help="Most atoms of a molecule, with hydrogens.")] = 72,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the order of the sources, open stereo and guesses.")] = 0,
+    processes: Annotated[int, typer.Option(min=1, help="Child processes, one thread each.")] = 2,
+    budget_s: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where downloaded files are kept.", show_default="~/.cache/shapespace")
+    ] = None,
+) -> None:
+    """Make conformer ensembles to learn from: SMILES, ETKDGv3, MMFF94s, then AIMNet2 or GFN2-xTB.
+
+    Each conformer is relaxed, checked (bonds and stereo unchanged, forces small), and kept within 6 kcal/mol of the
+    lowest.  The work is done in shards; the same command goes on where it was stopped.
+
+    Example: `shapespace data molecules --source moses --source components --exclude test.npz --count 2000
+    --out runs/ensembles`
+    """
+    from app.commands import data as command
+
+    settings = command.LabelSettings(starts=starts, relaxed=relaxed, largest=largest)
+    command.run(
+        source,
+        method,
+        exclude or [],
+        out,
+        count,
+        settings,
+        seed,
+        processes,
+        budget_s,
+        cache or Path.home() / ".cache" / "shapespace",
+    )
+
+
 @cli.command()
 def evaluate(
     data: Annotated[Path, typer.Option(help="Test set (npz) with reference conformers.")],

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.machine import describe_machine
 from models.data.automorphisms import add_automorphisms
-from models.data.datasets import PackedSet, load_packed, pack, read_excluded, read_set, repeat_rare_sizes, save_packed
+from models.data.datasets import read_excluded, read_set
+from models.data.packing import PackedSet, load_packed, pack, save_packed
 from models.errors import DataError
 from models.training.config import TrainConfig, read_config, to_json
 from models.training.loop import half_is_faster, train
@@ -39,12 +40,13 @@ def run(
     device = pick_device(device_name)
     if threads:
         torch.set_num_threads(threads)
-    blocks = [repeat_rare_sizes(block, config.least_per_size) for block in packed_data(folder, data, exclude, config)]
+    blocks = packed_data(folder, data, exclude, config)
     (folder / "machine.json").write_text(json.dumps(describe_machine(device), indent=2))
     half = {"on": True, "off": False}.get(config.half)
     half = half_is_faster(device, time.perf_counter) if half is None else half
-    total = sum(len(block.counts) for block in blocks)
-    console.print(f"{total:,} conformers on {device}, matrix products in {'bfloat16' if half else 'float32'}")
+    molecules, conformers = sum(len(b.counts) for b in blocks), sum(len(b.coordinates) for b in blocks)
+    kind = "bfloat16" if half else "float32"
+    console.print(f"{molecules:,} molecules, {conformers:,} conformers on {device}, matrix products in {kind}")
     bar = Progress(
         TextColumn("step {task.fields[step]}"), BarColumn(), TextColumn("loss {task.fields[loss]:.4f}"),
         TextColumn("{task.fields[speed]:.0f} conformers/s"), TimeRemainingColumn(), console=console,

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from rdkit import Chem
 
-from models.data.datasets import PackedSet
+from models.data.packing import PackedSet
 from models.structure import Features
 
 MAX_MATCHES = 1_000  # renumberings of one molecule that are looked at; enough for 97 % of QM9

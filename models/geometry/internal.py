@@ -37,3 +37,12 @@ def angles(x: Tensor, triples: Tensor) -> Tensor:
     first, middle, last = (x[..., triples[:, k], :] for k in range(3))
     u, v = first - middle, last - middle
     return torch.atan2(torch.linalg.cross(u, v).norm(dim=-1), (u * v).sum(-1))
+
+
+def torsions(x: Tensor, quadruples: Tensor) -> Tensor:
+    """Dihedral angle about the middle pair of each quadruple, radians in (-pi, pi].  [..., N, 3], [T, 4] -> [..., T]"""
+    a, b, c, d = (x[..., quadruples[:, k], :] for k in range(4))
+    first, axis, last = b - a, c - b, d - c
+    left, right = torch.linalg.cross(first, axis), torch.linalg.cross(axis, last)
+    sine = (torch.linalg.cross(left, right) * axis).sum(-1) / axis.norm(dim=-1)
+    return torch.atan2(sine, (left * right).sum(-1))

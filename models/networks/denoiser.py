@@ -17,6 +17,7 @@ from models.networks.embedding import CategoryEmbedding, PairTable, RadialBasis,
 from models.structure import PaddedBatch
 
 _QUADRUPLE_CHANNELS = 4  # one volume and one gradient per point
+_BEGIN_FEATURES = 3  # begin, its square, and whether it is above 0
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class DenoiserConfig:
         self_conditioning: Whether the previous guess is an input.
         noise_std_ang: Standard deviation of a prior coordinate, Å; sets the preconditioning.
         data_std_ang: Standard deviation of a data coordinate, Å; sets the preconditioning.
+        warm_starts: Whether the network is told when its path began, so that it can be trained on paths that begin at
+            a guess.
     """
 
     token_sizes: tuple[int, ...]
@@ -54,6 +57,7 @@ class DenoiserConfig:
     self_conditioning: bool = True
     noise_std_ang: float = 1.2
     data_std_ang: float = 1.4
+    warm_starts: bool = False
 
 
 class Denoiser(nn.Module):
@@ -66,6 +70,7 @@ class Denoiser(nn.Module):
         inputs = 2 if config.self_conditioning else 1
         per_point = coordinates + _QUADRUPLE_CHANNELS * config.points_per_token
         self.embed_time = TimeEmbedding(config.channels)
+        self.embed_begin = nn.Linear(_BEGIN_FEATURES, config.channels, bias=False) if config.warm_starts else None
         self.embed_tokens = CategoryEmbedding(config.token_sizes, config.channels)
         self.embed_points = nn.Linear(inputs * per_point, config.channels)
         self.pair_table = PairTable(config.pair_sizes, config.pair_channels)
@@ -82,14 +87,17 @@ class Denoiser(nn.Module):
         for layer in (self.modulation, self.read_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        if self.embed_begin is not None:
+            nn.init.zeros_(self.embed_begin.weight)
 
-    def forward(self, batch: PaddedBatch, x: Tensor, t: Tensor, guess: Tensor, scale: Tensor) -> Tensor:
+    def forward(self, batch: PaddedBatch, x: Tensor, t: Tensor, begin: Tensor, guess: Tensor, scale: Tensor) -> Tensor:
         """Raw output F of the preconditioned denoiser.
 
         Args:
             batch: Features.
             x: Centred coordinates at time t, Å.  [B, N*K, 3]
             t: Time of each sample.  [B]
+            begin: Time at which the path of each sample began.  [B]
             guess: Previous guess of the clean structure, Å; zero when there is none.  [B, N*K, 3]
             scale: Factor that brings `x` to unit deviation, 1/Å.  [B, 1, 1]
 
@@ -98,6 +106,8 @@ class Denoiser(nn.Module):
         """
         count, points = batch.tokens.shape[1], self.config.points_per_token
         condition = self.embed_time(t)
+        if self.embed_begin is not None:  # nothing is added for paths from noise, which begin at 0
+            condition = condition + self.embed_begin(torch.stack((begin, begin.square(), (begin > 0).to(x)), dim=-1))
         sources = (x, guess) if self.config.self_conditioning else (x,)
         inputs = [self._point_inputs(batch, source, scale if k == 0 else None) for k, source in enumerate(sources)]
         h = self.embed_tokens(batch.tokens) + self.embed_points(torch.cat(inputs, dim=-1))

@@ -21,7 +21,13 @@ class PreconditionedDenoiser(nn.Module):
         self.network = Denoiser(config)
 
     def forward(
-        self, batch: PaddedBatch, x: Tensor, t: Tensor, guess: Tensor | None = None, half: bool = False
+        self,
+        batch: PaddedBatch,
+        x: Tensor,
+        t: Tensor,
+        guess: Tensor | None = None,
+        half: bool = False,
+        begin: Tensor | None = None,
     ) -> Tensor:
         """Guess the clean structure.
 
@@ -31,6 +37,7 @@ class PreconditionedDenoiser(nn.Module):
             t: Time of each sample.  [B]
             guess: Previous guess, Å.  [B, N*K, 3]
             half: Run matrix products in bfloat16.
+            begin: Time at which the path of each sample began; 0 by default.  [B]
 
         Returns:
             Guess of the clean structure, Å.  [B, N*K, 3]
@@ -41,7 +48,8 @@ class PreconditionedDenoiser(nn.Module):
         c_skip = time * data_std**2 / variance
         c_out = (1 - time) * noise_std * data_std * variance.rsqrt()
         guess = torch.zeros_like(x) if guess is None else guess
+        begin = torch.zeros_like(t) if begin is None else begin
         with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
-            raw = self.network(batch, x, t.to(x.dtype), guess, variance.rsqrt())
+            raw = self.network(batch, x, t.to(x.dtype), begin.to(x.dtype), guess, variance.rsqrt())
         mask = batch.token_mask.repeat_interleave(self.config.points_per_token, dim=1).unsqueeze(-1)
         return (c_skip * x + c_out * raw.to(x.dtype)) * mask

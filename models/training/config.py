@@ -41,6 +41,11 @@ class TrainConfig:
         half: `auto` measures bfloat16 against float32, `on` and `off` choose.
         compile: Fuse the network with torch.compile.
         least_per_size: Molecules of an atom count that has fewer are repeated up to this many.
+        ensemble_repeats: Visits, in one pass over the data, to each molecule that comes with an ensemble and guesses.
+        warm_share: Share of those visits on which the path begins at a guess and not at noise.
+        warm_earliest: Smallest time at which such a path begins.
+        warm_latest: Largest time at which it begins.
+        initial: Weights to start from (safetensors); empty for random ones.
         bucket_sizes: Largest atom count of each size bucket; larger molecules are left out.
     """
 
@@ -64,6 +69,11 @@ class TrainConfig:
     half: str = "auto"
     compile: bool = True
     least_per_size: int = 0
+    ensemble_repeats: int = 1
+    warm_share: float = 0.0
+    warm_earliest: float = 0.5
+    warm_latest: float = 0.95
+    initial: str = ""
     bucket_sizes: tuple[int, ...] = (20, 29)
 
     def __post_init__(self) -> None:
@@ -76,6 +86,17 @@ class TrainConfig:
                 f"automorphisms is {self.automorphisms} with coupling {self.coupling!r}; allowed: 0, or above 0 with "
                 "coupling 'kabsch', which chooses among them"
             )
+        if not 0 <= self.warm_share <= 1:
+            raise DataError(f"warm_share is {self.warm_share}; allowed: 0 to 1")
+        if self.warm_share and not self.network.warm_starts:
+            raise DataError("warm_share is above 0, but the network has warm_starts off; turn it on")
+        if not 0 < self.warm_earliest <= self.warm_latest < 1:
+            raise DataError(
+                f"warm starts are between {self.warm_earliest} and {self.warm_latest}; allowed: above 0, below 1, "
+                "the earliest first"
+            )
+        if self.ensemble_repeats < 1:
+            raise DataError(f"ensemble_repeats is {self.ensemble_repeats}; allowed: 1 or more")
         if not 0 < self.decay_share <= 1:
             raise DataError(f"decay_share is {self.decay_share}; allowed: above 0, up to 1")
         if self.half not in ("auto", "on", "off"):

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from models.data.datasets import PackedSet
+from models.data.packing import PackedSet, visits
 from models.errors import DataError
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.samplers.prior import build_prior
@@ -17,7 +18,7 @@ from models.training.config import TrainConfig
 from models.training.ema import WeightAverage
 from models.training.loss import denoising_loss
 from models.training.order import BatchOrder
-from models.training.sample import ResidentSet, draw_pair
+from models.training.sample import ResidentSet, WarmStarts, draw_pair
 
 LOG_EVERY = 50
 SAVE_EVERY_S = 120.0
@@ -61,6 +62,8 @@ def train(
     """
     torch.manual_seed(config.seed)
     module = PreconditionedDenoiser(config.network).to(device)
+    if config.initial:
+        load_initial(module, Path(config.initial))
     average = WeightAverage(module, config.ema_decay)
     optimizers = build_optimizers(module, config)
     progress = Progress(0, 0.0, 0)
@@ -68,7 +71,9 @@ def train(
         progress = Progress(**load_checkpoint(folder, module, average, optimizers))
     buckets = [ResidentSet(block, device) for block in data]
     sizes = [max(1, config.tokens_per_step // bucket.size) for bucket in buckets]
-    order = BatchOrder([len(bucket) for bucket in buckets], sizes, config.seed)
+    rows_of = [visits(block, config.least_per_size, config.ensemble_repeats) for block in data]
+    order = BatchOrder([len(rows) for rows in rows_of], sizes, config.seed)
+    warm = WarmStarts(config.warm_share, config.warm_earliest, config.warm_latest)
     prior = build_prior(config.prior, config.prior_std_ang)
     network = torch.compile(module, dynamic=False) if config.compile else module
 
@@ -81,15 +86,16 @@ def train(
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * rate
-        bucket, rows = order.batch(step)
+        bucket, places = order.batch(step)
+        rows = rows_of[bucket][places]
         rng = torch.Generator(device).manual_seed(_mix(config.seed, step))
-        pair = draw_pair(buckets[bucket], rows, prior, config.coupling == "kabsch", rng)
+        pair = draw_pair(buckets[bucket], rows, prior, config.coupling == "kabsch", rng, warm)
         guess = torch.zeros_like(pair.x_t)
         if torch.rand((), generator=torch.Generator().manual_seed(_mix(config.seed, step))) < _share(config):
             with torch.no_grad():
-                guess = network(pair.batch, pair.x_t, pair.t, guess, half)
-        denoised = network(pair.batch, pair.x_t, pair.t, guess, half)
-        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.t, pair.batch.token_mask, config.loss)
+                guess = network(pair.batch, pair.x_t, pair.t, guess, half, pair.begin)
+        denoised = network(pair.batch, pair.x_t, pair.t, guess, half, pair.begin)
+        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.share, pair.batch.token_mask, config.loss)
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), config.gradient_clip)
         for optimizer in optimizers:
@@ -117,6 +123,23 @@ def train(
     _mean_loss(losses, progress.step)
     save_checkpoint(folder, module, average, optimizers, asdict(progress))
     return progress
+
+
+def load_initial(module: nn.Module, path: Path) -> None:
+    """Start from trained weights; only what tells the network of warm starts may be missing, and begins at zero.
+
+    Raises:
+        DataError: The file is not there or holds another network.
+    """
+    if not path.is_file():
+        raise DataError(f"no weights to start from at {path}")
+    try:
+        missing, unexpected = module.load_state_dict(load_file(path), strict=False)
+    except RuntimeError as error:  # shapes that differ
+        raise DataError(f"{path} holds another network: {str(error).splitlines()[-1].strip()}") from None
+    strange = [name for name in missing if not name.endswith("embed_begin.weight")] + list(unexpected)
+    if strange:
+        raise DataError(f"{path} holds another network; it differs in {', '.join(strange[:3])}")
 
 
 def build_optimizers(module: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.data.datasets import PackedSet
-from models.geometry.alignment import best_overlap, kabsch
+from models.data.packing import PackedSet
+from models.geometry.alignment import align, best_overlap, kabsch
 from models.geometry.rigid import random_rotation, rotate
 from models.samplers.prior import Prior
 from models.samplers.process import draw_times, interpolate
@@ -16,12 +16,38 @@ from models.structure import PaddedBatch
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """What one step learns from.  Coordinates in Å.  [B, N, 3]; times [B]"""
+    """What one step learns from.  Coordinates in Å.
+
+    Attributes:
+        batch: Features.
+        x_t: Noisy structure.  [B, N, 3]
+        x_data: Clean structure.  [B, N, 3]
+        t: Time.  [B]
+        begin: Time at which the path began: 0 for noise, later for a guess.  [B]
+        share: Share of the way from `begin` to 1 that is done at `t`.  [B]
+    """
 
     batch: PaddedBatch
     x_t: Tensor
     x_data: Tensor
     t: Tensor
+    begin: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True)
+class WarmStarts:
+    """How often paths begin at a guess, and when.
+
+    Attributes:
+        share: Share of the draws of molecules that have guesses.
+        earliest: Smallest starting time.
+        latest: Largest starting time.
+    """
+
+    share: float = 0.0
+    earliest: float = 0.5
+    latest: float = 0.95
 
 
 class ResidentSet:
@@ -29,62 +55,107 @@ class ResidentSet:
 
     def __init__(self, packed: PackedSet, device: torch.device) -> None:
         self.size = packed.tokens.shape[1]
-        self.tokens, self.pairs, self.bonded, self.quadruples, self.counts, self.coordinates = (
-            torch.from_numpy(array).to(device)
-            for array in (
-                packed.tokens, packed.pairs, packed.bonded, packed.quadruples, packed.counts, packed.coordinates,
-            )
-        )  # fmt: skip
-        renumberings = packed.automorphisms
-        self.automorphisms = None if renumberings is None else torch.from_numpy(renumberings).to(device)
+        self.device = device
+        self._held = {name: torch.from_numpy(array).to(device) for name, array in packed.arrays().items()}
 
     def __len__(self) -> int:
-        return len(self.counts)
+        return len(self._held["counts"])
 
-    def take(self, rows: np.ndarray) -> tuple[PaddedBatch, Tensor]:
-        """Features and clean coordinates of some conformers."""
-        index = torch.from_numpy(rows).to(self.tokens.device)
-        quadruples = self.quadruples[index].long()
-        count = self.counts[index].long()
-        batch = PaddedBatch(
-            tokens=self.tokens[index].long(),
-            pairs=self.pairs[index].long(),
-            bonded=self.bonded[index],
+    @property
+    def has_guesses(self) -> bool:
+        """Whether any molecule has guesses."""
+        return len(self._held["guesses"]) > 0
+
+    def take(self, rows: np.ndarray) -> PaddedBatch:
+        """Features of some molecules."""
+        index = torch.from_numpy(rows).to(self.device)
+        quadruples = self._held["quadruples"][index].long()
+        count = self._held["counts"][index].long()
+        return PaddedBatch(
+            tokens=self._held["tokens"][index].long(),
+            pairs=self._held["pairs"][index].long(),
+            bonded=self._held["bonded"][index],
             quadruples=quadruples.clamp(min=0),
             quadruple_mask=quadruples[:, :, 0] >= 0,
             token_mask=torch.arange(self.size, device=count.device) < count[:, None],
         )
-        return batch, self.coordinates[index]
+
+    def automorphisms(self, rows: np.ndarray) -> Tensor | None:
+        """Renumberings of some molecules, if the set has them.  [B, A, N]"""
+        held = self._held.get("automorphisms")
+        return None if held is None else held[torch.from_numpy(rows).to(self.device)]
+
+    def draw_conformers(self, rows: np.ndarray, uniform: Tensor) -> Tensor:
+        """One conformer of each molecule, chosen by a uniform number.  [B], [B] -> [B, N, 3]"""
+        return self._held["coordinates"][self._choose("conformers", rows, uniform)]
+
+    def draw_guesses(self, rows: np.ndarray, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One guess of each molecule, chosen by a uniform number; molecules without any get one of another.
+
+        Returns:
+            The guess, Å.  [B, N, 3]
+            The conformer that is nearest to it, Å.  [B, N, 3]
+            Whether the molecule has guesses.  [B]
+        """
+        index = self._choose("guesses_of", rows, uniform).clamp(max=len(self._held["guesses"]) - 1)
+        known = self._held["guesses_of"][torch.from_numpy(rows).to(self.device), 1] > 0
+        return self._held["guesses"][index], self._held["coordinates"][self._held["targets"][index].long()], known
+
+    def _choose(self, kind: str, rows: np.ndarray, uniform: Tensor) -> Tensor:
+        first, number = self._held[kind][torch.from_numpy(rows).to(self.device)].long().unbind(1)
+        return first + torch.minimum((uniform * number).long(), (number - 1).clamp(min=0))
 
 
-def draw_pair(data: ResidentSet, rows: np.ndarray, prior: Prior, coupled: bool, rng: torch.Generator) -> TrainingPair:
+def draw_pair(
+    data: ResidentSet,
+    rows: np.ndarray,
+    prior: Prior,
+    coupled: bool,
+    rng: torch.Generator,
+    warm: WarmStarts = WarmStarts(),
+) -> TrainingPair:
     """Turn clean conformers into training pairs.
 
     Each conformer is turned at random.  With `coupled` the prior sample is then turned onto it (Kabsch, rotations
     only); the prior is rotation invariant, so its marginal stays what it was.  Where the set has automorphisms, the
     prior sample is renumbered and turned by the pair of them that brings it closest; see `renumber`.
 
+    A warm path begins at the point between a prior sample and a guess at time `begin`, and leads from there straight
+    to the conformer that is nearest to the guess.
+
     Args:
         data: One bucket.
-        rows: Which conformers.  [B]
+        rows: Which molecules.  [B]
         prior: Start of the path.
         coupled: Align the prior sample.
         rng: On the device of `data`.
+        warm: How often paths begin at a guess.
 
     Returns:
-        Features, x_t, x_data and t.
+        Features, x_t, x_data and times.
     """
-    batch, x_data = data.take(rows)
-    size = len(rows)
-    x_data = rotate(x_data, random_rotation(x_data.new_empty(size, 4).normal_(generator=rng)))
-    x_noise = prior(torch.empty_like(x_data).normal_(generator=rng), batch.token_mask, batch.bonded)
-    if coupled and data.automorphisms is not None:
-        x_noise = renumber(x_noise, x_data, data.automorphisms[torch.from_numpy(rows).to(x_data.device)])
+    batch = data.take(rows)
+    size, mask = len(rows), batch.token_mask
+    choice, other, times, flat = torch.empty(4, size, device=data.device).uniform_(generator=rng)
+    x_data = data.draw_conformers(rows, choice)
+    x_guess, is_warm = x_data, torch.zeros(size, dtype=torch.bool, device=data.device)
+    if warm.share > 0 and data.has_guesses:
+        guess, target, known = data.draw_guesses(rows, choice)
+        is_warm = known & (other < warm.share)
+        x_data = torch.where(is_warm[:, None, None], target, x_data)
+        x_guess = torch.where(is_warm[:, None, None], align(guess, x_data, mask), x_data)
+    turn = random_rotation(x_data.new_empty(size, 4).normal_(generator=rng))
+    x_data, x_guess = rotate(x_data, turn), rotate(x_guess, turn)
+    x_noise = prior(torch.empty_like(x_data).normal_(generator=rng), mask, batch.bonded)
+    renumberings = data.automorphisms(rows)
+    if coupled and renumberings is not None:
+        x_noise = renumber(x_noise, x_guess, renumberings)
     if coupled:
-        x_noise = rotate(x_noise, kabsch(x_noise, x_data, batch.token_mask))
-    uniform = x_data.new_empty(2, size).uniform_(generator=rng)
-    t = draw_times(uniform[0], uniform[1])
-    return TrainingPair(batch, interpolate(x_noise, x_data, t), x_data, t)
+        x_noise = rotate(x_noise, kabsch(x_noise, x_guess, mask))
+    begin = torch.where(is_warm, warm.earliest + (warm.latest - warm.earliest) * flat, 0.0)
+    share = torch.where(is_warm, times, draw_times(times, flat))
+    x_begin = interpolate(x_noise, x_guess, begin)
+    return TrainingPair(batch, interpolate(x_begin, x_data, share), x_data, begin + (1 - begin) * share, begin, share)
 
 
 def renumber(x_noise: Tensor, x_data: Tensor, automorphisms: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from models.data.datasets import PackedSet, ReferenceMolecule, pack
+from models.data.datasets import ReferenceMolecule
 from models.data.features import PAIR_SIZES, TOKEN_SIZES
 from models.data.molecule import build_molecules, read_smiles
+from models.data.packing import PackedSet, pack
 from models.geometry.alignment import align
 from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
@@ -123,7 +124,7 @@ class Oracle:
         """Store a structure."""
         self.known[molecule.features.pairs.astype(np.int64).tobytes()] = x
 
-    def __call__(self, batch, x, t, guess=None, half=False):
+    def __call__(self, batch, x, t, guess=None, half=False, begin=None):
         self.calls += 1
         target = torch.zeros_like(x)
         for row, count in enumerate(batch.token_mask.sum(1).tolist()):

@@ -15,8 +15,9 @@ from rdkit.Chem import rdDistGeom
 from app import __version__
 from app.commands.gpu_bundle import MEGABYTE, run, take_back, tar_size, write_tars
 from app.commands.train import run as train
-from models.data.datasets import ReferenceMolecule, load_packed, pack, save_packed
+from models.data.datasets import ReferenceMolecule
 from models.data.features import PAIR_SIZES, TOKEN_SIZES
+from models.data.packing import load_packed, pack, save_packed
 from models.errors import DataError
 from models.networks.denoiser import DenoiserConfig
 from models.training.config import TrainConfig, to_json

@@ -1,21 +1,7 @@
-from dataclasses import fields
-
 import numpy as np
 import pytest
 
-from models.data.datasets import (
-    PackedSet,
-    ReferenceMolecule,
-    featurise,
-    flat_smiles,
-    load_packed,
-    pack,
-    read_excluded,
-    read_set,
-    save_packed,
-)
-from models.data.features import build_features
-from models.data.molecule import read_smiles
+from models.data.datasets import ReferenceMolecule, flat_smiles, read_excluded, read_set
 from models.errors import DataError
 
 
@@ -78,79 +64,29 @@ def test_excluded_is_read_from_sets_and_tables(tmp_path, references):
     assert "C" not in excluded
 
 
-def test_features_are_those_of_the_smiles_atom_order(references):
-    for reference in references:
-        features, x = featurise(reference, frozenset())
-        expected = build_features(read_smiles(reference.smiles))
-        for name in ("tokens", "pairs", "bonded", "quadruples"):
-            assert (getattr(features, name) == getattr(expected, name)).all(), reference.smiles
-        assert x.dtype == np.float32
-        np.testing.assert_allclose(x.mean(0), 0, atol=1e-6)
-
-
-def test_handedness_is_read_off_the_coordinates(references):
-    chiral = next(r for r in references if "@" in r.smiles)
-    right, _ = featurise(chiral, frozenset())
-    left, x = featurise(ReferenceMolecule(chiral.smiles, chiral.numbers, -chiral.coordinates), frozenset())
-    assert left.quadruples.tolist() == right.quadruples[:, [1, 0, 2, 3]].tolist()
-    a, b, c, d = x[left.quadruples[0]]
-    assert np.dot(a - d, np.cross(b - d, c - d)) > 0
-
-
-@pytest.mark.parametrize("given", ["C[C@H](N)C=O", "C[C@@H](N)C=O", "O=CC(C)N"])
-def test_excluded_molecule_is_left_out_in_every_spelling(references, given):
-    excluded = frozenset({flat_smiles(given)})
-    for sign in (1, -1):
-        chiral = next(r for r in references if "@" in r.smiles)
-        smiles = chiral.smiles if sign > 0 else chiral.smiles.replace("@", "@@")
-        assert featurise(ReferenceMolecule(smiles, chiral.numbers, chiral.coordinates), excluded) == "test_molecule"
-
-
-def test_pack_counts_every_reason(references):
-    odd = ReferenceMolecule("CC", references[0].numbers, references[0].coordinates)
-    unreadable = ReferenceMolecule("C1C", references[0].numbers, references[0].coordinates)
-    blocks, counts = pack([*references, odd, unreadable], {flat_smiles("CCO"), flat_smiles("CC(N)C=O")}, (8, 12), 1)
-    assert counts == {"kept": 18, "test_molecule": 2, "atom_count": 1, "unreadable": 1}
-    assert [block.tokens.shape[1] for block in blocks] == [8, 12]
-    assert sum(len(block.counts) for block in blocks) == 18
-    assert all(block.counts.max() <= block.tokens.shape[1] for block in blocks)
-    blocks, counts = pack(references, (), (6,), 1)
-    assert counts["too_large"] + counts["kept"] == 20
-    assert len(blocks) == 1
-    assert blocks[0].counts.max() <= 6
-
-
-def test_pack_keeps_features_and_coordinates(packed, references):
-    expected = sorted((featurise(r, frozenset()) for r in references), key=lambda pair: len(pair[1]) > 8)
-    rows = [(block, row) for block in packed for row in range(len(block.counts))]
-    for (block, row), (features, x) in zip(rows, expected, strict=True):
-        n = block.counts[row]
-        assert n == len(x)
-        assert (block.tokens[row, :n] == features.tokens).all()
-        assert (block.pairs[row, :n, :n] == features.pairs).all()
-        assert (block.coordinates[row, :n] == x).all()
-        assert not block.coordinates[row, n:].any()
-        assert (block.quadruples[row][block.quadruples[row, :, 0] >= 0] == features.quadruples).all()
-
-
-def test_packed_set_survives_its_file(tmp_path, packed):
-    save_packed(tmp_path / "packed.npz", packed)
-    again = load_packed(tmp_path / "packed.npz")
-    assert len(again) == len(packed) == 2
-    for a, b in zip(again, packed, strict=True):
-        assert a.arrays().keys() == b.arrays().keys() >= {f.name for f in fields(PackedSet)} - {"automorphisms"}
-        for name, array in b.arrays().items():
-            assert a.arrays()[name].dtype == array.dtype
-            assert (a.arrays()[name] == array).all()
-
-
-def test_unsupported_molecule_is_counted_and_not_fatal():
-    numbers = np.array([3, 1], dtype=np.uint8)
-    result = featurise(ReferenceMolecule("[LiH]", numbers, np.zeros((1, 2, 3))), frozenset())
-    assert isinstance(result, str)
-
-
 def test_file_that_is_no_archive_is_named(tmp_path):
     (tmp_path / "set.npz").write_text("hello")
     with pytest.raises(DataError, match=r"set\.npz"):
         list(read_set(tmp_path / "set.npz"))
+
+
+def test_guesses_and_whole_lengths_are_read(tmp_path, references):
+    given = [references[0], doubled(references[14]), references[2]]
+    positions = np.concatenate([r.coordinates.reshape(-1, 3) for r in given])
+    guesses = np.concatenate(
+        [given[1].coordinates[:1].reshape(-1, 3), given[2].coordinates.repeat(2, 0).reshape(-1, 3)]
+    )
+    write_set(
+        tmp_path / "set.npz",
+        given,
+        pos=np.rint(positions * 1000).astype(np.int16),
+        nguess=np.array([0, 1, 2]),
+        guess=np.rint((guesses + 1) * 1000).astype(np.int16),
+        unit_ang=0.001,
+    )
+    read = list(read_set(tmp_path / "set.npz"))
+    for a, b in zip(read, given, strict=True):
+        np.testing.assert_allclose(a.coordinates, b.coordinates, atol=6e-4)
+    assert read[0].guesses is None
+    np.testing.assert_allclose(read[1].guesses, given[1].coordinates[:1] + 1, atol=6e-4)
+    assert read[2].guesses.shape == (2, *given[2].coordinates.shape[1:])

@@ -58,3 +58,15 @@ def test_guess_has_a_row_per_point(molecule_of, tiny_config, shaken):
     assert part.guess.shape == (1, 20, 3)
     assert part.guess.dtype == torch.float32
     assert part(torch.randn(1, 20, 3), torch.tensor([0.1])).shape == (1, 20, 3)
+
+
+def test_begin_of_each_item_goes_along(molecule_of, tiny_config, shaken):
+    module = shaken(tiny_config(warm_starts=True))
+    batch, begin = pad([molecule_of(s).features for s in ("C", "CF")]), torch.tensor([0.0, 0.7])
+    both = ConditionedDenoiser(module, batch, begin=begin)
+    cold = ConditionedDenoiser(module, batch)
+    guesses = [call(part, 0, 0.8)[1] for part in (both, cold)]
+    assert torch.equal(guesses[0][0], guesses[1][0])
+    assert not torch.allclose(guesses[0][1], guesses[1][1])
+    assert both.take(torch.tensor([1])).begin.tolist() == begin[1:].tolist()
+    assert both.join(cold).begin.tolist() == [*begin.tolist(), 0.0, 0.0]

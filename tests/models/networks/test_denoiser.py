@@ -5,6 +5,7 @@ import torch
 
 from models.data.batch import pad
 from models.geometry.rigid import random_rotation, rotate
+from models.networks.preconditioning import PreconditionedDenoiser
 
 SMILES = ("C", "C[C@H](N)C(=O)O", "C/C=C/C", "O[C@H](F)[C@@H](Cl)Br")
 
@@ -109,3 +110,17 @@ def test_pair_bias_is_blind_to_rotation(molecule_of, tiny_config, shaken):
 def test_single_atom_has_a_finite_output(molecule_of, tiny_config, shaken):
     out = shaken(tiny_config())(pad([molecule_of("[Cl-]").features]), torch.zeros(1, 1, 3), torch.tensor([0.0]))
     assert out.isfinite().all()
+
+
+def test_fresh_network_does_not_know_of_warm_starts_yet(molecule_of, tiny_config, shaken):
+    torch.manual_seed(0)
+    module = PreconditionedDenoiser(tiny_config(warm_starts=True)).requires_grad_(False)
+    module.network.read_out.weight.normal_()
+    batch = batch_of(molecule_of)
+    x, t = points_of(batch)[0], torch.full((len(batch),), 0.8)
+    cold, warm = (module(batch, x, t, begin=torch.full_like(t, begin)) for begin in (0.0, 0.7))
+    assert torch.equal(cold, warm)
+    module.network.embed_begin.weight.normal_()
+    assert torch.equal(cold, module(batch, x, t))
+    module.network.modulation.weight.normal_()
+    assert not torch.allclose(module(batch, x, t), module(batch, x, t, begin=torch.full_like(t, 0.7)))

@@ -43,7 +43,7 @@ def test_targets_of_the_network_have_unit_variance(tiny_config, batch, noise_std
 def test_input_of_the_network_has_unit_variance(tiny_config, batch):
     module = PreconditionedDenoiser(tiny_config(noise_std_ang=1.2, data_std_ang=1.4))
     seen = []
-    module.network.forward = lambda batch, x, t, guess, scale: seen.append(scale) or torch.zeros_like(x)
+    module.network.forward = lambda batch, x, t, begin, guess, scale: seen.append(scale) or torch.zeros_like(x)
     module(batch, torch.zeros(5, 5, 3), TIMES)
     variance = (1 - TIMES).square() * 1.2**2 + TIMES.square() * 1.4**2
     torch.testing.assert_close(seen[0][:, 0, 0].square() * variance, torch.ones(5))

@@ -65,3 +65,17 @@ def test_unknown_network_settings_are_named(train_config):
 def test_missing_network_is_named(train_config):
     with pytest.raises(DataError, match="network"):
         from_dict({"loss": "plain"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"warm_share": 1.5}, "warm_share is 1.5; allowed: 0 to 1"),
+        ({"warm_share": 0.5}, "warm_starts off; turn it on"),
+        ({"warm_earliest": 0.9, "warm_latest": 0.6}, "the earliest first"),
+        ({"ensemble_repeats": 0}, "ensemble_repeats is 0"),
+    ],
+)
+def test_warm_starts_that_make_no_sense_are_refused(train_config, changes, words):
+    with pytest.raises(DataError, match=words):
+        train_config(**changes)

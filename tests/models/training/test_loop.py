@@ -4,11 +4,18 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from models.errors import DataError
 from models.networks.preconditioning import PreconditionedDenoiser
-from models.training.loop import Progress, build_optimizers, half_is_faster, learning_rate_factor, train
+from models.training.loop import (
+    Progress,
+    build_optimizers,
+    half_is_faster,
+    learning_rate_factor,
+    load_initial,
+    train,
+)
 
 CPU = torch.device("cpu")
 
@@ -176,3 +183,32 @@ def test_precision_is_chosen_by_the_clock(monkeypatch, full, half):
 def test_network_without_self_conditioning_trains(tmp_path, packed, tiny_config, train_config):
     config = train_config(network=tiny_config(self_conditioning=False), budget_s=2.0)
     assert run(packed, config, tmp_path / "run").step == 2
+
+
+def test_training_starts_from_given_weights(tmp_path, packed, train_config, tiny_config):
+    known = PreconditionedDenoiser(tiny_config())
+    with torch.no_grad():
+        known.network.read_out.weight.normal_()
+    save_file(known.state_dict(), tmp_path / "known.safetensors")
+    fresh = PreconditionedDenoiser(tiny_config(warm_starts=True))
+    load_initial(fresh, tmp_path / "known.safetensors")
+    assert torch.equal(fresh.network.read_out.weight, known.network.read_out.weight)
+    assert not fresh.network.embed_begin.weight.any()
+    config = train_config(
+        budget_s=1.0, learning_rate=0.0, matrix_learning_rate=0.0, initial=str(tmp_path / "known.safetensors")
+    )
+    run(packed, config, tmp_path / "run")
+    saved = load_file(tmp_path / "run" / "weights.safetensors")
+    assert torch.equal(saved["network.read_out.weight"], known.network.read_out.weight)
+
+
+def test_weights_of_another_network_are_refused(tmp_path, tiny_config):
+    other = {"network.extra": torch.zeros(1), **PreconditionedDenoiser(tiny_config()).state_dict()}
+    save_file(other, tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match=r"another network; it differs in network\.extra"):
+        load_initial(PreconditionedDenoiser(tiny_config()), tmp_path / "other.safetensors")
+    save_file(PreconditionedDenoiser(tiny_config(channels=64)).state_dict(), tmp_path / "wide.safetensors")
+    with pytest.raises(DataError, match="another network"):
+        load_initial(PreconditionedDenoiser(tiny_config()), tmp_path / "wide.safetensors")
+    with pytest.raises(DataError, match=r"nothing\.safetensors"):
+        load_initial(PreconditionedDenoiser(tiny_config()), tmp_path / "nothing.safetensors")

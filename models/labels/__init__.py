@@ -1,0 +1,1 @@
+"""Reference conformers from a SMILES: starts, relaxation by a (semi-)quantum method, checks, ensembles."""
