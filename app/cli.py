@@ -188,7 +188,11 @@ def evaluate(
     weights: Weights = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a training run; its averaged weights are used.")] = None,
     sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "ode",
-    steps: Annotated[int, typer.Option(help="Sampler steps.")] = 50,
+    start: Annotated[str, typer.Option(help="noise, or etkdg to begin at an ETKDG guess.")] = "noise",
+    start_time: Annotated[
+        float | None, typer.Option(help="Share of the guess at the start; for --start etkdg.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampler steps.", show_default="50, from etkdg 5")] = None,
     max_references: Annotated[int, typer.Option(help="Most reference conformers of a molecule, evenly spaced.")] = 20,
     max_molecules: Annotated[int | None, typer.Option(help="Most molecules, evenly spaced; all by default.")] = None,
     thresholds: Annotated[str, typer.Option(help="Thresholds of COV in Å, with commas between.")] = ".05,.1,.5,.75",
@@ -203,8 +207,9 @@ def evaluate(
     """
     from app.commands import evaluate as command
     from app.settings import default_weights_dir
+    from models.pipeline import build_options
 
-    options = command.SampleOptions(kind=sampler, steps=steps)
+    options = build_options(start, steps, start_time, kind=sampler)
     config = command.EvaluationConfig(
         max_references, max_molecules, command.parse_thresholds(thresholds), seed, processes, baseline
     )

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from models.data.batch import pad, split_by_size
+from models.data.guess import Guesser, embed_guesses
 from models.data.verify import REASONS, GeometryLimits, check_geometry, geometry_limits, stereo_matches
 from models.errors import SamplerError
 from models.networks.conditioned import ConditionedDenoiser
@@ -21,7 +23,13 @@ from models.weights import Model
 MAX_STEPS = 1_000
 MAX_SEED = 2**53 - 1  # every seed survives JSON readers that keep numbers as doubles
 RETRY_STRIDE = 2**32
-_REASONS = REASONS | {"stopped": "the work was ended before this conformer was finished; ask for less, or wait longer"}
+_REASONS = REASONS | {
+    "no_guess": "ETKDG could not embed the molecule in time; start from noise",
+    "stopped": "the work was ended before this conformer was finished; ask for less, or wait longer",
+}
+STARTS = ("noise", "etkdg")
+STEPS = {"noise": 50, "etkdg": 5}  # where nothing else is asked for
+START_TIME = 0.8
 PAIR_BUDGET = 64 * 48**2  # padded pairs in one batch: bounds memory, and matrices are then large enough to be fast
 
 
@@ -35,12 +43,14 @@ class SampleOptions:
 
     Attributes:
         kind: `ode` (Euler), `heun` or `sde`.
-        steps: Steps from noise to structure.
+        steps: Steps from the start to the structure.
         schedule: Time grid.
         quotient: Move between shapes only.
         noise_scale: gamma of the SDE.
         rounds: How often at most each conformer is drawn before it is given up.
         half: Run matrix products in bfloat16.
+        start: `noise`, or `etkdg` to begin at an ETKDG guess that was mixed with noise.
+        start_time: Share of the guess in that mixture, the time at which paths then begin; 0 from noise.
     """
 
     kind: str = "ode"
@@ -50,15 +60,45 @@ class SampleOptions:
     noise_scale: float = 0.5
     rounds: int = 5
     half: bool = False
+    start: str = "noise"
+    start_time: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no sampler can do."""
+        if self.start not in STARTS:
+            raise SamplerError(f"unknown start {self.start!r}; allowed: {', '.join(STARTS)}")
+        if self.start == "noise" and self.start_time:
+            raise SamplerError(
+                f"start_time is {self.start_time}, but paths from noise begin at 0; leave it out, or take start 'etkdg'"
+            )
+        if self.start != "noise" and not 0 < self.start_time < 1:
+            raise SamplerError(f"start_time is {self.start_time}; allowed: above 0, below 1")
+        if self.start != "noise" and self.kind == "sde":
+            raise SamplerError(
+                "sampler kind 'sde' needs the score of paths from noise, which a guess does not have; use 'ode' or "
+                "'heun', or start 'noise'"
+            )
         if self.kind not in KINDS:
             raise SamplerError(f"unknown sampler {self.kind!r}; allowed: {', '.join(KINDS)}")
         if not 1 <= self.steps <= MAX_STEPS:
             raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
         if self.rounds < 1:
             raise SamplerError(f"rounds is {self.rounds}; allowed: 1 or more")
+
+
+def build_options(
+    start: str = "noise", steps: int | None = None, start_time: float | None = None, **rest: Any
+) -> SampleOptions:
+    """Options with the default steps and time of a start where none are given.
+
+    Raises:
+        SamplerError: As for `SampleOptions`.
+    """
+    if start_time is None:
+        start_time = START_TIME if start == "etkdg" else 0.0
+    return SampleOptions(
+        start=start, steps=STEPS.get(start, 1) if steps is None else steps, start_time=start_time, **rest
+    )
 
 
 @dataclass(frozen=True)
@@ -80,6 +120,7 @@ def generate(
     should_stop: Callable[[], bool] = lambda: False,
     on_done: Callable[[int], None] = lambda count: None,
     on_structure: Callable[[Draw, np.ndarray, str | None], None] = lambda draw, x, fault: None,
+    guesser: Guesser = embed_guesses,
 ) -> list[Ensemble]:
     """Sample verified conformers of several molecules in shared batches.
 
@@ -94,7 +135,9 @@ def generate(
         options: How to sample.
         should_stop: Asked after each sampler step; true ends the work, and what is missing is reported as `stopped`.
         on_done: Called with the number of conformers that have just been settled, good or given up.
-        on_structure: Called with every structure drawn and its fault or None; evaluation counts by it.
+        on_structure: Called with every structure drawn and its fault or None; evaluation counts by it.  Without a guess
+            to start from there is no structure, and it gets one of NaN.
+        guesser: Makes the guesses of start `etkdg`.
 
     Returns:
         One ensemble per molecule.
@@ -108,7 +151,7 @@ def generate(
     faults: list[dict[int, str]] = [{} for _ in molecules]
     attempts, first_pass = [0] * len(molecules), [0] * len(molecules)
 
-    def check_stop(state: SamplerState) -> None:
+    def check_stop(state: SamplerState | None = None) -> None:
         if should_stop():
             raise _StoppedError
 
@@ -125,12 +168,13 @@ def generate(
         for rows in split_by_size([molecules[d.molecule].num_atoms for d in draws], PAIR_BUDGET):
             batch = [draws[row] for row in rows]
             try:
-                structures = _sample_batch(model, molecules, batch, options, check_stop)
+                structures, known = _sample_batch(model, molecules, batch, options, guesser, check_stop)
             except _StoppedError:
                 stopped = True
                 break
             settled = 0
-            for draw, x, fault in zip(batch, structures, _faults(molecules, limits, batch, structures), strict=True):
+            found = _faults(molecules, limits, batch, structures, known)
+            for draw, x, fault in zip(batch, structures, found, strict=True):
                 on_structure(draw, x, fault)
                 attempts[draw.molecule] += 1
                 if fault is None:
@@ -171,30 +215,64 @@ def _sample_batch(
     molecules: Sequence[Molecule],
     draws: list[Draw],
     options: SampleOptions,
-    check_stop: Callable[[SamplerState], None],
-) -> list[np.ndarray]:
-    """Raw structures, each [N, 3] at its true size."""
+    guesser: Guesser,
+    check_stop: Callable[..., None],
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Raw structures, each [N, 3] at its true size, and whether there was a start for each; NaN where not.  [B]"""
     items = [molecules[d.molecule].features for d in draws]
     size = -(-max(item.num_tokens for item in items) // 8) * 8
+    known, guess = np.ones(len(draws), dtype=bool), None
+    if options.start == "etkdg":
+        guess, known = _guesses(molecules, draws, size, guesser, check_stop)
     batch = pad(items, size).to(model.device)
     noise = SeededNoise([d.seed for d in draws], [item.num_tokens for item in items])
     config = StepConfig(options.kind, options.quotient, options.noise_scale, model.prior_std_ang)
+    coupled = model.coupling == "kabsch"
     with torch.inference_mode():
-        state = start(model.prior, noise, batch.token_mask, batch.bonded, options.steps)
-        denoise = ConditionedDenoiser(model.module, batch, half=options.half)
+        state = start(
+            model.prior, noise, batch.token_mask, batch.bonded, options.steps, guess, options.start_time, coupled
+        )
+        denoise = ConditionedDenoiser(model.module, batch, half=options.half, begin=state.begin)
         x = sample(denoise, state, build_step(config), build_schedule(options.schedule), check_stop).cpu().numpy()
-    return [x[row, : item.num_tokens] for row, item in enumerate(items)]
+    x[~known] = np.nan
+    return [x[row, : item.num_tokens] for row, item in enumerate(items)], known
+
+
+def _guesses(
+    molecules: Sequence[Molecule], draws: list[Draw], size: int, guesser: Guesser, check_stop: Callable[..., None]
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Guesses padded to `size`, [B, N, 3], and for which draws there is one, [B]."""
+    x, known = torch.zeros(len(draws), size, 3), np.zeros(len(draws), dtype=bool)
+    for m, rows in _rows_of(draws).items():
+        check_stop()
+        for row, guess in zip(rows, guesser(molecules[m], [draws[row].seed for row in rows]), strict=True):
+            known[row] = guess is not None
+            if guess is not None:
+                x[row, : len(guess)] = torch.from_numpy(guess)
+    return x, known
+
+
+def _rows_of(draws: list[Draw]) -> dict[int, list[int]]:
+    """Which rows belong to each molecule."""
+    rows: dict[int, list[int]] = {}
+    for row, draw in enumerate(draws):
+        rows.setdefault(draw.molecule, []).append(row)
+    return rows
 
 
 def _faults(
-    molecules: Sequence[Molecule], limits: list[GeometryLimits], draws: list[Draw], structures: list[np.ndarray]
+    molecules: Sequence[Molecule],
+    limits: list[GeometryLimits],
+    draws: list[Draw],
+    structures: list[np.ndarray],
+    known: np.ndarray,
 ) -> list[str | None]:
     """First fault of each structure, or None; geometry is checked for all conformers of a molecule at once."""
-    faults: list[str | None] = [None] * len(draws)
-    rows_of: dict[int, list[int]] = {}
-    for row, draw in enumerate(draws):
-        rows_of.setdefault(draw.molecule, []).append(row)
-    for m, rows in rows_of.items():
+    faults: list[str | None] = [None if there else "no_guess" for there in known]
+    for m, every in _rows_of(draws).items():
+        rows = [row for row in every if known[row]]
+        if not rows:
+            continue
         for row, fault in zip(rows, check_geometry(limits[m], np.stack([structures[r] for r in rows])), strict=True):
             matches = fault is None and stereo_matches(molecules[m], structures[row])
             faults[row] = fault or (None if matches else "wrong_stereo")

@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from models.geometry.alignment import kabsch
+from models.geometry.quotient import centre
+from models.geometry.rigid import rotate
 from models.samplers.noise import SeededNoise
 from models.samplers.prior import Prior
+from models.samplers.process import interpolate
 from models.samplers.schedule import Schedule
 from models.samplers.steps import Denoise, Step
 
@@ -22,6 +26,7 @@ class SamplerState:
         mask: True for real points.  [B, N]
         done: Steps done by each.  [B] int64
         total: Steps of each.  [B] int64
+        begin: Time at which each began: 0 at the prior, later at a guess.  [B]
         noise: Noise source of each.
     """
 
@@ -29,6 +34,7 @@ class SamplerState:
     mask: Tensor
     done: Tensor
     total: Tensor
+    begin: Tensor
     noise: SeededNoise
 
     def __len__(self) -> int:
@@ -41,9 +47,8 @@ class SamplerState:
 
     def take(self, index: Tensor) -> SamplerState:
         """The items at `index`, in that order."""
-        return SamplerState(
-            self.x[index], self.mask[index], self.done[index], self.total[index], self.noise.take(index.tolist())
-        )
+        parts = (self.x[index], self.mask[index], self.done[index], self.total[index], self.begin[index])
+        return SamplerState(*parts, self.noise.take(index.tolist()))
 
     def join(self, other: SamplerState) -> SamplerState:
         """Both, in this order, padded to the larger size."""
@@ -53,12 +58,22 @@ class SamplerState:
             torch.cat((_widen(self.mask, size), _widen(other.mask, size))),
             torch.cat((self.done, other.done)),
             torch.cat((self.total, other.total)),
+            torch.cat((self.begin, other.begin)),
             self.noise.join(other.noise),
         )
 
 
-def start(prior: Prior, noise: SeededNoise, mask: Tensor, bonded: Tensor, steps: int) -> SamplerState:
-    """State at t = 0, drawn from the prior.
+def start(
+    prior: Prior,
+    noise: SeededNoise,
+    mask: Tensor,
+    bonded: Tensor,
+    steps: int,
+    guess: Tensor | None = None,
+    begin: float = 0.0,
+    coupled: bool = False,
+) -> SamplerState:
+    """State before the first step: at the prior, or between the prior and a guess.
 
     Args:
         prior: Where paths start.
@@ -66,19 +81,27 @@ def start(prior: Prior, noise: SeededNoise, mask: Tensor, bonded: Tensor, steps:
         mask: True for real points.  [B, N]
         bonded: Bond graph.  [B, N, N]
         steps: Steps of each path.
+        guess: Rough structures, Å; none starts at the prior.  [B, N, 3]
+        begin: Time at which to start, as the share of the guess in the point between the two.
+        coupled: Turn the prior sample onto the guess first (Kabsch), as training did.
 
     Returns:
         B paths with nothing done.
     """
-    white = noise.draw(torch.zeros(*mask.shape, 3, device=mask.device))
+    x = prior(noise.draw(torch.zeros(*mask.shape, 3, device=mask.device)), mask, bonded)
     done = torch.zeros(len(noise), dtype=torch.int64, device=mask.device)
-    return SamplerState(prior(white, mask, bonded), mask, done, torch.full_like(done, steps), noise)
+    at = torch.full((len(noise),), begin if guess is not None else 0.0, device=mask.device)
+    if guess is not None:
+        guess = centre(guess.to(x), mask)
+        x = interpolate(rotate(x, kabsch(x, guess, mask)) if coupled else x, guess, at)
+    return SamplerState(x, mask, done, torch.full_like(done, steps), at, noise)
 
 
 def advance(state: SamplerState, denoise: Denoise, step: Step, schedule: Schedule) -> SamplerState:
-    """One step of every item that is not finished; the others stay."""
+    """One step of every item that is not finished; the others stay.  The schedule spans what is left from `begin`."""
     after = torch.minimum(state.done + 1, state.total)
-    t, t_next = (schedule((count / state.total).to(state.x.dtype)) for count in (state.done, after))
+    shares = (schedule((count / state.total).to(state.x.dtype)) for count in (state.done, after))
+    t, t_next = (state.begin + (1 - state.begin) * share for share in shares)
     x = step(denoise, state.x, t, t_next, state.mask, state.noise.draw)
     return replace(state, x=x, done=after)
 

@@ -6,9 +6,20 @@ import pytest
 import torch
 
 from models.data.batch import pad
+from models.data.guess import embed_guesses
 from models.errors import SamplerError
+from models.geometry.alignment import rmsd
 from models.networks.conditioned import ConditionedDenoiser
-from models.pipeline import MAX_SEED, MAX_STEPS, RETRY_STRIDE, SampleOptions, generate
+from models.pipeline import (
+    MAX_SEED,
+    MAX_STEPS,
+    RETRY_STRIDE,
+    START_TIME,
+    STEPS,
+    SampleOptions,
+    build_options,
+    generate,
+)
 from models.samplers.noise import SeededNoise
 from models.samplers.schedule import build_schedule
 from models.samplers.state import advance, start
@@ -328,3 +339,94 @@ def test_options_that_the_model_cannot_follow_are_refused(model, molecule_of):
         generate(model, [molecule_of("C")], [1], [0], SampleOptions(kind="sde"))
     with pytest.raises(SamplerError, match="unknown schedule 'odd'; allowed: uniform, quadratic, log"):
         generate(model, [molecule_of("C")], [1], [0], SampleOptions(schedule="odd"))
+
+
+WARM = build_options("etkdg", rounds=1)
+
+
+def test_warm_start_with_a_perfect_network_returns_its_structure(oracle, model_of, molecule_of):
+    molecule = molecule_of(SUBJECT)
+    module = oracle(molecule)
+    for begin in (0.3, 0.999):
+        module.factor = torch.ones(1)
+        drawn, (ensemble,) = raw(model_of(module), [molecule], [1], [4], build_options("etkdg", start_time=begin))
+        assert ensemble.status == "ok"
+        known = torch.from_numpy(module.known[molecule.features.pairs.astype(np.int64).tobytes()])[None]
+        x = torch.from_numpy(structure(drawn))[None]
+        assert rmsd(x, known.to(x), torch.ones(1, molecule.num_atoms, dtype=torch.bool)) < 1e-3
+
+
+def test_warm_start_stays_near_its_guess_when_little_is_left(model, molecule_of):
+    molecule = molecule_of("OCCN")
+    options = build_options("etkdg", start_time=0.9999, rounds=1)
+    drawn, _ = raw(model, [molecule], [1], [4], options)
+    (guess,) = embed_guesses(molecule, [4])
+    near, guess = torch.from_numpy(structure(drawn))[None], torch.from_numpy(guess)[None].float()
+    assert rmsd(near, guess, torch.ones(1, molecule.num_atoms, dtype=torch.bool)) < 0.05
+
+
+def test_warm_structure_does_not_depend_on_batch_mates(model, mates, molecule_of):
+    subject = molecule_of(SUBJECT)
+    alone, _ = raw(model, [subject], [1], [11], WARM)
+    together, _ = raw(model, [*mates[:9], subject, *mates[9:20]], [1] * 21, [*range(9), 11, *range(11)], WARM)
+    np.testing.assert_allclose(structure(together, molecule=9), structure(alone), atol=1e-4)
+
+
+def test_warm_conformer_of_a_seed_is_the_first_of_a_later_seed(model, molecule_of):
+    subject = molecule_of(SUBJECT)
+    many, _ = raw(model, [subject], [3], [11], WARM)
+    one, _ = raw(model, [subject], [1], [13], WARM)
+    np.testing.assert_allclose(structure(many, index=2), structure(one), atol=1e-4)
+
+
+def test_molecule_without_a_guess_says_so_and_leaves_its_neighbours_alone(oracle, model_of, molecule_of):
+    good, bad = molecule_of(SUBJECT), molecule_of("CCO")
+    module = oracle(good, bad)
+    module.factor = torch.ones(1)
+    asked = []
+
+    def guesser(molecule, seeds):
+        asked.extend(seeds)
+        return [None] * len(seeds) if molecule is bad else embed_guesses(molecule, seeds)
+
+    options = build_options("etkdg", rounds=2)
+    ensembles = generate(model_of(module), [bad, good], [2, 2], [0, 10], options, guesser=guesser)
+    assert [e.status for e in ensembles] == ["failed", "ok"]
+    assert [(p.reason, p.count) for p in ensembles[0].problems] == [("no_guess", 2)]
+    assert "start from noise" in ensembles[0].problems[0].detail
+    assert sorted(asked) == [0, 1, 10, 11, RETRY_STRIDE, RETRY_STRIDE + 1]
+
+
+def test_stop_is_asked_while_guesses_are_made(model, molecule_of):
+    molecules, guessed = [molecule_of(s) for s in ("CCO", "CCN", "CCF")], []
+
+    def guesser(molecule, seeds):
+        guessed.append(molecule)
+        return embed_guesses(molecule, seeds)
+
+    ensembles = generate(
+        model, molecules, [1] * 3, [1] * 3, WARM, should_stop=lambda: len(guessed) > 0, guesser=guesser
+    )
+    assert len(guessed) == 1
+    assert [p.reason for e in ensembles for p in e.problems] == ["stopped"] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"start": "crest"}, "unknown start 'crest'; allowed: noise, etkdg"),
+        ({"start": "etkdg", "start_time": 1.0}, "start_time is 1.0; allowed: above 0, below 1"),
+        ({"start": "etkdg", "start_time": 0.0}, "start_time is 0.0; allowed: above 0, below 1"),
+        ({"start": "noise", "start_time": 0.5}, "leave it out, or take start 'etkdg'"),
+        ({"start": "etkdg", "kind": "sde"}, "needs the score of paths from noise"),
+    ],
+)
+def test_start_that_cannot_be_is_refused(given, words):
+    with pytest.raises(SamplerError, match=words):
+        build_options(**given)
+
+
+def test_each_start_has_its_own_steps():
+    assert (build_options().steps, build_options("etkdg").steps) == (STEPS["noise"], STEPS["etkdg"])
+    assert build_options("etkdg", steps=3, start_time=0.6) == SampleOptions(steps=3, start="etkdg", start_time=0.6)
+    assert build_options("etkdg").start_time == START_TIME

@@ -3,6 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from models.geometry.alignment import kabsch
+from models.geometry.quotient import centre
 from models.samplers.noise import SeededNoise
 from models.samplers.prior import build_prior
 from models.samplers.schedule import build_schedule
@@ -116,3 +118,62 @@ def test_take_of_unfinished_items_goes_on_alone():
     left = state.take((~state.finished).nonzero()[:, 0])
     assert len(left) == 1
     torch.testing.assert_close(run(left, step, 7).x, run(fresh([4], 10, [2]), step, 10).x)
+
+
+def warm(counts, seeds, begin, coupled=True, steps=4):
+    size = max(counts)
+    mask = torch.arange(size)[None] < torch.tensor(counts)[:, None]
+    bonded = torch.zeros(len(counts), size, size, dtype=torch.bool)
+    guess = SeededNoise([9] * len(counts), counts).draw(torch.zeros(len(counts), size, 3)) + 4.0 * mask.unsqueeze(-1)
+    prior = build_prior("gaussian", 1.0)
+    state = start(prior, SeededNoise(seeds, counts), mask, bonded, steps, guess, begin, coupled)
+    return state, centre(guess, mask), start(prior, SeededNoise(seeds, counts), mask, bonded, steps).x
+
+
+def test_warm_start_lies_between_prior_and_guess():
+    state, guess, noise = warm([4, 7], [1, 2], 0.7, coupled=False)
+    torch.testing.assert_close(state.x, 0.3 * noise + 0.7 * guess)
+    assert state.begin.tolist() == pytest.approx([0.7, 0.7])
+    assert not state.x[~state.mask].any()
+
+
+def test_coupled_warm_start_turns_the_prior_sample_onto_the_guess():
+    state, guess, noise = warm([4, 7], [1, 2], 0.7)
+    turned = (state.x - 0.7 * guess) / 0.3
+    for x in (turned, noise):
+        torch.testing.assert_close(x.norm(dim=-1), noise.norm(dim=-1), atol=1e-5, rtol=1e-5)
+    closeness = [(x - guess).square().sum((1, 2)) for x in (turned, noise)]
+    assert (closeness[0] < closeness[1] - 1e-3).all()
+    turn = kabsch(turned, guess, state.mask)
+    torch.testing.assert_close(turn, torch.eye(3).expand(2, 3, 3), atol=1e-4, rtol=0)
+
+
+def test_steps_of_a_warm_start_span_what_is_left():
+    times = []
+
+    def watch(x, t):
+        times.append(t.tolist())
+        return torch.zeros_like(x)
+
+    state, _, _ = warm([4], [1], 0.6)
+    for _ in range(4):
+        state = advance(state, watch, build_step(StepConfig("ode")), build_schedule("uniform"))
+    assert [t for (t,) in times] == pytest.approx([0.6, 0.7, 0.8, 0.9])
+    assert state.x.abs().max() < 1e-6  # the last step lands on the guess of the denoiser
+
+
+def test_cold_and_warm_items_share_a_batch_and_leave_it():
+    step, schedule = build_step(StepConfig("ode")), build_schedule("uniform")
+    first, second = warm([4, 7], [1, 2], 0.7)[0], fresh([9], 4, [3], torch.float32)
+
+    def run_all(state):
+        for _ in range(4):
+            state = advance(state, toy, step, schedule)
+        return state
+
+    apart = [run_all(first), run_all(second)]
+    both = run_all(first.join(second))
+    assert both.begin.tolist() == pytest.approx([0.7, 0.7, 0.0])
+    torch.testing.assert_close(both.x[:2, :7], apart[0].x)
+    torch.testing.assert_close(both.x[2:], apart[1].x)
+    assert both.take(torch.tensor([2, 0])).begin.tolist() == pytest.approx([0.0, 0.7])

@@ -1,0 +1,42 @@
+import numpy as np
+
+from models.data import guess
+from models.data.guess import embed_guesses
+from models.data.verify import check_geometry, geometry_limits, stereo_matches
+
+
+def test_each_guess_belongs_to_its_seed(molecule_of):
+    molecule = molecule_of("OCC(N)C=O")
+    first, second = embed_guesses(molecule, [3, 2**52 + 4])
+    (again,) = embed_guesses(molecule, [2**52 + 4])
+    assert np.array_equal(second, again)
+    assert not np.allclose(first, second, atol=0.01)
+    assert first.shape == (molecule.num_atoms, 3)
+
+
+def test_seeds_that_differ_in_high_bits_differ(molecule_of):
+    molecule = molecule_of("CCCO")
+    low, high = embed_guesses(molecule, [1, 1 + 2**40])
+    assert not np.allclose(low, high, atol=0.01)
+
+
+def test_guesses_are_the_molecule_that_was_asked_for(molecule_of):
+    molecule = molecule_of("C[C@H](F)/C=C/[C@@H](O)Cl")
+    guesses = np.stack(embed_guesses(molecule, range(5)))
+    assert check_geometry(geometry_limits(molecule), guesses) == [None] * 5
+    assert all(stereo_matches(molecule, x) for x in guesses)
+
+
+def test_what_cannot_be_embedded_has_no_guess(molecule_of, monkeypatch):
+    def fail(mol, parameters):
+        raise RuntimeError("Pre-condition Violation")
+
+    for broken in (lambda mol, parameters: -1, fail):
+        monkeypatch.setattr(guess.rdDistGeom, "EmbedMolecule", broken)
+        assert embed_guesses(molecule_of("CCO"), [1, 2]) == [None, None]
+
+
+def test_molecule_is_left_as_it_was(molecule_of):
+    molecule = molecule_of("CCO")
+    embed_guesses(molecule, [1])
+    assert molecule.mol.GetNumConformers() == 0
