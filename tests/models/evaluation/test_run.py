@@ -29,7 +29,7 @@ class Oracle(nn.Module):
         self.config = SimpleNamespace(points_per_token=1)
         self.x, self.mirror, self.calls = torch.from_numpy(x - x.mean(0)).float(), mirror, 0
 
-    def forward(self, batch: PaddedBatch, x: Tensor, t: Tensor, guess: Tensor, half: bool) -> Tensor:
+    def forward(self, batch: PaddedBatch, x: Tensor, t: Tensor, guess: Tensor, half: bool, begin: Tensor) -> Tensor:
         out = torch.zeros_like(x)
         out[:, : len(self.x)] = self.x
         self.calls += 1
