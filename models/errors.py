@@ -44,3 +44,9 @@ class FormatError(ModelError):
     """A structure cannot be written in the requested file format."""
 
     reason = "invalid_format"
+
+
+class FinishError(ModelError):
+    """The finishing options have a value that is not allowed, or do not fit together."""
+
+    reason = "invalid_finish"

@@ -9,7 +9,7 @@ import torch
 
 from models.data.batch import pad, split_by_size
 from models.data.guess import Guesser, embed_guesses
-from models.data.verify import REASONS, GeometryLimits, check_geometry, geometry_limits, stereo_matches
+from models.data.verify import REASONS, GeometryLimits, find_faults, geometry_limits
 from models.errors import SamplerError
 from models.networks.conditioned import ConditionedDenoiser
 from models.samplers.loop import sample
@@ -273,9 +273,9 @@ def _faults(
         rows = [row for row in every if known[row]]
         if not rows:
             continue
-        for row, fault in zip(rows, check_geometry(limits[m], np.stack([structures[r] for r in rows])), strict=True):
-            matches = fault is None and stereo_matches(molecules[m], structures[row])
-            faults[row] = fault or (None if matches else "wrong_stereo")
+        found = find_faults(molecules[m], limits[m], np.stack([structures[row] for row in rows]))
+        for row, fault in zip(rows, found, strict=True):
+            faults[row] = fault
     return faults
 
 

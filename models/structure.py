@@ -116,20 +116,43 @@ class Conformer:
         index: Its place in the ensemble, from 0.
         seed: The seed that makes it again.
         coordinates: Å, atom order of `Molecule.mol`.  [N, 3] float32
+        relaxed: Whether a force field has moved it since.
+        energy_kcal_mol: Of these coordinates; None unless it was asked for.
     """
 
     index: int
     seed: int
     coordinates: np.ndarray
+    relaxed: bool = False
+    energy_kcal_mol: float | None = None
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why some conformers are missing: a stable word, a sentence, and how often."""
+    """Why some conformers are missing or not as asked: a stable word, a sentence, and how often."""
 
     reason: str
     detail: str
     count: int
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """What was done to an ensemble after sampling.
+
+    Attributes:
+        relax: Method that was to move the conformers, as it is written; None if none was.
+        energy_method: Method of the energies; None if there are none.
+        lowest_kcal_mol: Energy of the lowest conformer; None without energies.
+        removed: Conformers left out because that was asked for: `duplicate`, `energy_window`.
+        problems: What could not be done; the conformers are there all the same.
+    """
+
+    relax: str | None = None
+    energy_method: str | None = None
+    lowest_kcal_mol: float | None = None
+    removed: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,10 +162,11 @@ class Ensemble:
     Attributes:
         molecule: What was sampled.
         requested: How many conformers were asked for.
-        conformers: Those that passed every check, in seed order.
+        conformers: Those that passed every check, in seed order, or by energy if they were ranked.
         problems: Why some are missing; empty when none is.
         attempts: Structures drawn in all.
         first_pass: Structures of the first draw that passed.
+        finishing: What was done after sampling; None if nothing was.
     """
 
     molecule: Molecule
@@ -151,11 +175,17 @@ class Ensemble:
     problems: tuple[Problem, ...]
     attempts: int
     first_pass: int
+    finishing: Finishing | None = None
+
+    @property
+    def num_pruned(self) -> int:
+        """How many conformers finishing left out."""
+        return sum(problem.count for problem in self.finishing.removed) if self.finishing else 0
 
     @property
     def status(self) -> str:
-        """`ok` when all are there, `partial` when some are, `failed` when none is."""
-        if len(self.conformers) == self.requested:
+        """`ok` when all are there or were left out as asked, `partial` when some are, `failed` when none is."""
+        if len(self.conformers) + self.num_pruned == self.requested:
             return "ok"
         return "partial" if self.conformers else "failed"
 

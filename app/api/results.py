@@ -42,8 +42,10 @@ def to_record(outcome: Outcome, file_format: Format | None, model: str) -> dict[
             "smiles": None,
             "num_requested": outcome.requested,
             "num_returned": 0,
+            "num_pruned": 0,
             "notes": [],
             "problems": [{"reason": answer.reason, "detail": answer.detail, "count": outcome.requested}],
+            "finish": None,
             "conformers": [],
             "structure": None,
         }

@@ -70,7 +70,7 @@ class ConformersRequest(_Body):
 
 
 class ProblemCount(BaseModel):
-    """Why some conformers are missing."""
+    """Why some conformers are missing, were left out, or are not as asked."""
 
     reason: str
     detail: str
@@ -83,6 +83,19 @@ class ConformerRecord(BaseModel):
     index: int
     seed: int
     stereo_ok: bool
+    relaxed: bool = Field(description="Whether a force field has moved it after sampling.")
+    energy_kcal_mol: float | None = Field(description="Of the coordinates as they are returned.")
+    relative_energy_kcal_mol: float | None = Field(description="Above the lowest conformer of the molecule.")
+    energy_method: str | None
+
+
+class FinishRecord(BaseModel):
+    """What was done to the conformers of one molecule after sampling."""
+
+    relax: str | None = Field(description="Method that was to move them.")
+    energy_method: str | None = Field(description="Method of the energies; null without energies.")
+    removed: list[ProblemCount] = Field(description="Left out as asked: `duplicate`, `energy_window`.")
+    problems: list[ProblemCount] = Field(description="What could not be done; the conformers are there all the same.")
 
 
 class MoleculeResult(BaseModel):
@@ -93,8 +106,10 @@ class MoleculeResult(BaseModel):
     smiles: str | None = Field(description="Canonical isomeric SMILES of what was sampled.")
     num_requested: int
     num_returned: int
+    num_pruned: int = Field(description="Left out because `finish` asked for it; see `finish.removed`.")
     notes: list[str] = Field(description="What was decided for you, such as a stereocentre left open.")
-    problems: list[ProblemCount]
+    problems: list[ProblemCount] = Field(description="Why conformers are missing.")
+    finish: FinishRecord | None = Field(description="What was done after sampling; null if nothing was.")
     conformers: list[ConformerRecord]
     structure: str | dict[str, Any] | None = Field(description="File text, or atoms, bonds and coordinates (json).")
 

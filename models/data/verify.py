@@ -78,6 +78,14 @@ def check_geometry(limits: GeometryLimits, coordinates: np.ndarray) -> list[str 
     return faults
 
 
+def find_faults(molecule: Molecule, limits: GeometryLimits, coordinates: np.ndarray) -> list[str | None]:
+    """First fault of each structure, stereo included, or None.  [S, N, 3]"""
+    return [
+        fault or (None if stereo_matches(molecule, x) else "wrong_stereo")
+        for fault, x in zip(check_geometry(limits, coordinates), coordinates, strict=True)
+    ]
+
+
 def stereo_matches(molecule: Molecule, coordinates: np.ndarray) -> bool:
     """Whether stereo perceived from the coordinates alone gives the requested molecule.  [N, 3]"""
     return perceived_smiles(molecule.mol, coordinates) == molecule.smiles

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDistGeom
 
 from models.evaluation.conformers import Sampled, Score, Target, score
+from models.finishing.mmff import has_parameters, relax
 
 EMBEDDED, RELAXED = "ETKDGv3", "ETKDGv3 + MMFF94s"
-MAX_ITERATIONS = 500
 
 
 @dataclass(frozen=True)
@@ -65,33 +65,6 @@ def embed(mol: Chem.Mol, count: int, seed: int, timeout_s: float) -> tuple[np.nd
     return np.array(kept).reshape(-1, mol.GetNumAtoms(), 3), failure
 
 
-def relax(mol: Chem.Mol, coordinates: np.ndarray) -> tuple[np.ndarray, int, str | None]:
-    """Minimise the MMFF94s energy of each conformer.
-
-    Args:
-        mol: Molecule with explicit hydrogens.
-        coordinates: Where to start.  [S, N, 3]
-
-    Returns:
-        Relaxed coordinates.  [S, N, 3]
-        How many were still moving after `MAX_ITERATIONS`.
-        Why there are none, or None.
-    """
-    with rdBase.BlockLogs():
-        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-            return coordinates[:0], 0, "no_mmff_parameters"
-        copy = Chem.Mol(mol, True)
-        for x in coordinates:
-            conformer = Chem.Conformer(mol.GetNumAtoms())
-            conformer.SetPositions(np.ascontiguousarray(x, dtype=np.float64))
-            copy.AddConformer(conformer, assignId=True)
-        results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
-            copy, numThreads=1, maxIters=MAX_ITERATIONS, mmffVariant="MMFF94s"
-        )
-    relaxed = np.array([conformer.GetPositions() for conformer in copy.GetConformers()])
-    return relaxed.reshape(coordinates.shape), sum(code == 1 for code, _ in results), None
-
-
 def score_baseline(job: BaselineJob) -> dict[str, Score]:
     """Both baseline rows of one molecule; the time of the second includes the first."""
     target, mol = job.target, job.target.molecule.mol
@@ -99,9 +72,14 @@ def score_baseline(job: BaselineJob) -> dict[str, Score]:
     raw, failure = embed(mol, target.requested, target.seed, job.timeout_s)
     embedded_s = job.clock() - began
     began = job.clock()
-    relaxed, moving, relax_failure = relax(mol, raw) if len(raw) else (raw, 0, failure)
+    relaxed, moving = raw[:0], 0
+    if len(raw) and has_parameters(mol):
+        minima = relax(mol, raw)
+        relaxed, moving = minima.coordinates, int(minima.moving.sum())
+    elif len(raw):
+        failure = "no_mmff_parameters"
     relaxed_s = embedded_s + job.clock() - began
     return {
-        EMBEDDED: score(Sampled(target, raw, failure, embedded_s)),
-        RELAXED: score(Sampled(target, relaxed, relax_failure, relaxed_s, {"unconverged": moving})),
+        EMBEDDED: score(Sampled(target, raw, None if len(raw) else failure, embedded_s)),
+        RELAXED: score(Sampled(target, relaxed, failure, relaxed_s, {"unconverged": moving})),
     }

@@ -11,14 +11,12 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem.rdMolAlign import GetAllConformerBestRMS
 
+from models.data.matchings import MAX_MATCHES, matches_capped
 from models.evaluation.validity import Validity, check_structures
 from models.structure import Molecule
 
-MAX_MATCHES = 1_000  # atom matchings tried for each pair; the largest of either test set needs 24
 RESAMPLES = 2_000
 INTERVAL_PERCENT = (2.5, 97.5)
-# RDKit treats these terminal atoms as equivalent, such as the oxygens of nitro and carboxylate groups.
-_TERMINAL = Chem.MolFromSmarts("[O,N;D1;$([O,N;D1]-[*]=[O,N;D1]),$([O,N;D1]=[*]-[O,N;D1])]~[*]")
 
 
 @dataclass(frozen=True)
@@ -136,15 +134,6 @@ def rmsd_matrix(
     pairs[np.tril_indices(total, -1)] = GetAllConformerBestRMS(heavy, numThreads=1, maxMatches=max_matches)
     matrix[:, finite] = pairs[len(references) :, : len(references)].T
     return matrix
-
-
-def matches_capped(mol: Chem.Mol, max_matches: int = MAX_MATCHES) -> bool:
-    """Whether the heavy atoms can be matched onto themselves in more ways than `rmsd_matrix` tries."""
-    loose = Chem.RWMol(Chem.RemoveAllHs(mol))
-    for atom, centre in loose.GetSubstructMatches(_TERMINAL):
-        loose.GetAtomWithIdx(atom).SetFormalCharge(0)
-        loose.GetBondBetweenAtoms(atom, centre).SetBondType(Chem.BondType.SINGLE)
-    return len(loose.GetSubstructMatches(loose, uniquify=False, maxMatches=max_matches + 1)) > max_matches
 
 
 def nearest(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

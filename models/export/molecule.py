@@ -1,25 +1,43 @@
 """Ensembles to SDF, XYZ and plain JSON values.
 
-Every record carries the id, the conformer index, its seed, the model and the canonical SMILES.
+Every record carries the id, the conformer index, its seed, the model and the canonical SMILES; after finishing also
+the energy and its method.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from rdkit import Chem
 
-from models.structure import Conformer, Ensemble
+from models.structure import Conformer, Ensemble, Problem
 
 
 def record_properties(ensemble: Ensemble, conformer: Conformer, model: str) -> dict[str, str]:
-    """What is said about one conformer in every format."""
-    return {
+    """What is said about one conformer in every format; the same keys for all conformers of an ensemble."""
+    properties = {
         "id": one_line(ensemble.molecule.id),
         "conformer": str(conformer.index),
         "seed": str(conformer.seed),
         "model": model,
         "smiles": ensemble.molecule.smiles,
+    }
+    if ensemble.finishing and ensemble.finishing.relax:
+        properties["relaxed"] = ensemble.finishing.relax if conformer.relaxed else "no"
+    energies = {key: value for key, value in to_energy(ensemble, conformer).items() if value is not None}
+    return properties | {key: f"{v:.4f}" if isinstance(v, float) else v for key, v in energies.items()}
+
+
+def to_energy(ensemble: Ensemble, conformer: Conformer) -> dict[str, float | str | None]:
+    """Energy of a conformer, also above the lowest of its ensemble, rounded to 1e-4 kcal/mol, and the method."""
+    energy, done = conformer.energy_kcal_mol, ensemble.finishing
+    if energy is None or done is None or done.lowest_kcal_mol is None:
+        return {"energy_kcal_mol": None, "relative_energy_kcal_mol": None, "energy_method": None}
+    return {
+        "energy_kcal_mol": round(energy, 4),
+        "relative_energy_kcal_mol": round(energy - done.lowest_kcal_mol, 4),
+        "energy_method": done.energy_method,
     }
 
 
@@ -64,11 +82,38 @@ def to_summary(ensemble: Ensemble) -> dict[str, Any]:
         "smiles": ensemble.molecule.smiles,
         "num_requested": ensemble.requested,
         "num_returned": len(ensemble.conformers),
+        "num_pruned": ensemble.num_pruned,
         "notes": list(ensemble.molecule.notes),
-        "problems": [{"reason": p.reason, "detail": p.detail, "count": p.count} for p in ensemble.problems],
-        # only structures whose stereo was perceived again and found right are in an ensemble
-        "conformers": [{"index": c.index, "seed": c.seed, "stereo_ok": True} for c in ensemble.conformers],
+        "problems": _counts(ensemble.problems),
+        "finish": _finishing(ensemble),
+        "conformers": [
+            {
+                "index": c.index,
+                "seed": c.seed,
+                "stereo_ok": True,  # others are not in an ensemble: stereo was perceived again and found right
+                "relaxed": c.relaxed,
+                **to_energy(ensemble, c),
+            }
+            for c in ensemble.conformers
+        ],
     }
+
+
+def _finishing(ensemble: Ensemble) -> dict[str, Any] | None:
+    """What was done after sampling."""
+    done = ensemble.finishing
+    if done is None:
+        return None
+    return {
+        "relax": done.relax,
+        "energy_method": done.energy_method,
+        "removed": _counts(done.removed),
+        "problems": _counts(done.problems),
+    }
+
+
+def _counts(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    return [{"reason": p.reason, "detail": p.detail, "count": p.count} for p in problems]
 
 
 def to_values(ensemble: Ensemble) -> dict[str, Any]:

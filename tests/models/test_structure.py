@@ -1,11 +1,11 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
 from models.data.batch import pad
-from models.structure import Conformer, Ensemble, PaddedBatch
+from models.structure import Conformer, Ensemble, Finishing, PaddedBatch, Problem
 
 SMILES = ("C", "C[C@H](N)C(=O)O", "C/C=C/C", "O[C@H](F)[C@@H](Cl)Br")
 
@@ -42,6 +42,15 @@ def test_batch_moves_as_a_whole(items):
 def test_status_follows_the_count(molecule_of, made, asked, status):
     conformers = tuple(Conformer(k, k, np.zeros((5, 3), np.float32)) for k in range(made))
     assert Ensemble(molecule_of("C"), asked, conformers, (), asked, made).status == status
+
+
+def test_conformers_left_out_as_asked_are_not_missing(molecule_of):
+    x = np.zeros((5, 3), np.float32)
+    done = Finishing(removed=(Problem("duplicate", "words", 2), Problem("energy_window", "words", 1)))
+    ensemble = Ensemble(molecule_of("C"), 5, (Conformer(0, 0, x), Conformer(1, 1, x)), (), 5, 5, done)
+    assert (ensemble.num_pruned, ensemble.status) == (3, "ok")
+    assert replace(ensemble, requested=6).status == "partial"
+    assert replace(ensemble, finishing=None).num_pruned == 0
 
 
 def test_molecule_counts_its_hydrogens(molecule_of):

@@ -25,7 +25,7 @@ def answer_of(response):
     answer = ConformersResponse.model_validate(response.json(), strict=True)
     for result in answer.results:
         missing = sum(problem.count for problem in result.problems)
-        assert result.num_returned + missing == result.num_requested
+        assert result.num_returned + result.num_pruned + missing == result.num_requested
         assert result.num_returned == len(result.conformers)
         expected = "ok" if missing == 0 else "partial" if result.num_returned else "failed"
         assert result.status == expected

@@ -7,6 +7,7 @@ from models.data.molecule import build_molecules, read_smiles
 from models.data.verify import (
     REASONS,
     check_geometry,
+    find_faults,
     geometry_limits,
     perceived_smiles,
     stereo_matches,
@@ -134,6 +135,13 @@ def test_perception_reads_the_structure_and_not_the_tags(molecule_of, structure_
     left = molecule_of("C[C@@H](N)C(=O)O")
     assert perceived_smiles(left.mol, structure_of(right)) == right.smiles
     assert left.mol.GetNumConformers() == 0
+
+
+def test_first_fault_of_each_structure_is_named(molecule_of, structure_of):
+    molecule = molecule_of("C[C@H](N)C(=O)O")
+    x = structure_of(molecule)
+    found = find_faults(molecule, geometry_limits(molecule), np.stack((x, 2 * x, x * np.nan, x * [-1, 1, 1])))
+    assert found == [None, "broken_bond", "not_finite", "wrong_stereo"]
 
 
 def test_every_fault_has_a_sentence():

@@ -8,7 +8,6 @@ from models.evaluation.baseline import embed
 from models.evaluation.conformers import (
     coverage,
     failed_score,
-    matches_capped,
     matching,
     nearest,
     rmsd_matrix,
@@ -101,14 +100,6 @@ def test_single_heavy_atom_has_no_distance() -> None:
     mol = molecule("C")
     x, _ = embed(mol, 2, 7, 10)
     assert rmsd_matrix(mol, x[:1], x).tolist() == [[0.0, 0.0]]
-
-
-def test_cap_of_matchings_is_noticed() -> None:
-    mol = molecule("FC(F)(F)C#N")
-    assert not matches_capped(mol, 6)
-    assert matches_capped(mol, 5)
-    assert matches_capped(molecule("C[N+](=O)[O-]"), 1)  # its oxygens count as equivalent
-    assert not matches_capped(molecule("C[N+](=O)[O-]"), 2)
 
 
 def test_bootstrap_interval_holds_the_mean_and_is_reproducible() -> None:

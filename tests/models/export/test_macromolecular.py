@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 
 import gemmi
@@ -11,7 +12,7 @@ from models.data.molecule import build_molecules, read_smiles
 from models.errors import FormatError
 from models.export.macromolecular import to_mmcif, to_pdb
 from models.export.molecule import one_line
-from models.structure import Conformer, Ensemble
+from models.structure import Conformer, Ensemble, Finishing
 
 SMILES = [
     "CCO",
@@ -88,6 +89,22 @@ def test_pdb_remarks_name_every_model(ensemble_of):
     for number, seed in ((1, 100), (2, 101)):
         for words in ("ID my id", f"CONFORMER {number - 1}", f"SEED {seed}", "MODEL net", "SMILES C[C@H](N)C(=O)O"):
             assert f"REMARK 250 MODEL {number} {words}" in remarks
+
+
+def test_energies_are_in_remarks_and_in_their_own_items(ensemble_of):
+    made = ensemble_of("CCO", "x", 2)
+    conformers = tuple(replace(c, relaxed=c.index == 0, energy_kcal_mol=-1.5 + c.index) for c in made.conformers)
+    done = replace(made, conformers=conformers, finishing=Finishing("MMFF94s", "MMFF94s", -1.5))
+    remarks = to_pdb([done], "m").splitlines()
+    assert "REMARK 250 MODEL 1 ENERGY_KCAL_MOL -1.5000" in remarks
+    assert "REMARK 250 MODEL 2 RELATIVE_ENERGY_KCAL_MOL 1.0000" in remarks
+    assert "REMARK 250 MODEL 2 ENERGY_METHOD MMFF94s" in remarks
+    keys = ["model_num", "relaxed", "energy_kcal_mol", "relative_energy_kcal_mol", "energy_method"]
+    table = gemmi.cif.read_string(to_mmcif([done], "m"))[0].find("_shapespace_conformer.", keys)
+    assert [list(row) for row in table] == [
+        ["1", "MMFF94s", "-1.5000", "0.0000", "MMFF94s"],
+        ["2", "no", "-0.5000", "1.0000", "MMFF94s"],
+    ]
 
 
 def test_long_smiles_is_whole_in_the_remarks():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +9,7 @@ from rdkit import Chem
 from models.data.molecule import build_molecules, read_molblock
 from models.data.verify import perceived_smiles
 from models.export.molecule import one_line, record_properties, to_sdf, to_summary, to_values, to_xyz
-from models.structure import Conformer, Ensemble, Problem
+from models.structure import Conformer, Ensemble, Finishing, Problem
 
 SMILES = [
     "CCO",
@@ -35,6 +36,18 @@ HOSTILE = [
     "A" * 500,
     "",
 ]
+
+
+@pytest.fixture
+def finished(ensemble_of):
+    """Two of five conformers, ranked; the second was put back after relaxing."""
+    made = ensemble_of("CCO", "x", 2)
+    zero, one = made.conformers
+    done = Finishing(
+        "MMFF94s", "MMFF94s", -3.25, (Problem("duplicate", "near", 3),), (Problem("relaxation_rejected", "bad", 1),)
+    )
+    best, other = replace(one, relaxed=True, energy_kcal_mol=-3.25), replace(zero, energy_kcal_mol=-1.12345)
+    return replace(made, requested=5, conformers=(best, other), finishing=done)
 
 
 def read_sdf(text):
@@ -189,11 +202,64 @@ def test_summary_says_what_became_of_a_molecule(ensemble_of):
         "smiles": made.molecule.smiles,
         "num_requested": 3,
         "num_returned": 2,
+        "num_pruned": 0,
         "notes": list(made.molecule.notes),
         "problems": [{"reason": "clash", "detail": "words", "count": 1}],
-        "conformers": [{"index": k, "seed": 100 + k, "stereo_ok": True} for k in range(2)],
+        "finish": None,
+        "conformers": [
+            {
+                "index": k,
+                "seed": 100 + k,
+                "stereo_ok": True,
+                "relaxed": False,
+                "energy_kcal_mol": None,
+                "relative_energy_kcal_mol": None,
+                "energy_method": None,
+            }
+            for k in range(2)
+        ],
     }
     assert json.loads(json.dumps(to_summary(ensemble))) == to_summary(ensemble)
+
+
+def test_summary_of_a_finished_ensemble_counts_what_was_left_out(finished):
+    summary = to_summary(finished)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert (summary["status"], summary["num_requested"], summary["num_returned"], summary["num_pruned"]) == (
+        "ok", 5, 2, 3,
+    )  # fmt: skip
+    assert summary["finish"] == {
+        "relax": "MMFF94s",
+        "energy_method": "MMFF94s",
+        "removed": [{"reason": "duplicate", "detail": "near", "count": 3}],
+        "problems": [{"reason": "relaxation_rejected", "detail": "bad", "count": 1}],
+    }
+    assert summary["conformers"] == [
+        {
+            "index": index,
+            "seed": 100 + index,
+            "stereo_ok": True,
+            "relaxed": relaxed,
+            "energy_kcal_mol": energy,
+            "relative_energy_kcal_mol": above,
+            "energy_method": "MMFF94s",
+        }
+        for index, relaxed, energy, above in ((1, True, -3.25, 0.0), (0, False, -1.1235, 2.1265))
+    ]
+
+
+def test_finished_records_say_energy_and_method(finished):
+    expected = [
+        {"relaxed": "MMFF94s", "energy_kcal_mol": "-3.2500", "relative_energy_kcal_mol": "0.0000"},
+        {"relaxed": "no", "energy_kcal_mol": "-1.1235", "relative_energy_kcal_mol": "2.1265"},
+    ]
+    sdf = [mol.GetPropsAsDict(autoConvertStrings=False) for mol in read_sdf(to_sdf(finished, "m"))]
+    xyz = [dict(pair.split("=", 1) for pair in f.split("\n")[1].split(" ")) for f in frames_of(to_xyz(finished, "m"))]
+    for records in (sdf, xyz):
+        assert [record["conformer"] for record in records] == ["1", "0"]
+        for record, fields in zip(records, expected, strict=True):
+            assert fields.items() <= record.items()
+            assert record["energy_method"] == "MMFF94s"
 
 
 def test_one_line_has_no_way_out():
