@@ -298,6 +298,68 @@ def gpu_bundle(
         command.run(run, out, have or [], python, limit_mb, split)
 
 
+experiment_cli = typer.Typer(
+    help="Answer a question with several trainings and one comparison.\n\n"
+    "Example: `shapespace experiment symmetry --data qm9.npz --exclude test.npz --out runs/symmetry`",
+    no_args_is_help=True,
+)
+cli.add_typer(experiment_cli, name="experiment")
+
+
+@experiment_cli.command("symmetry")
+def experiment_symmetry(
+    out: Annotated[Path, typer.Option(help="Folder of the experiment: runs, experiment.json, .md and .png.")],
+    config: Annotated[Path, typer.Option(help="JSON file of the training that all arms share.")] = Path(
+        "weights/configs/symmetry.json"
+    ),
+    data: Annotated[list[Path] | None, typer.Option(help="Training set (npz); may be repeated.")] = None,
+    exclude: Annotated[
+        list[Path] | None, typer.Option(help="Test set (npz or csv) whose molecules are left out; may be repeated.")
+    ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(help="Ensembles (npz) to compare samples with; by default the held-out part of --data."),
+    ] = None,
+    arms: Annotated[list[str] | None, typer.Option("--arm", help="Arm; may be repeated. All by default.")] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds of the trainings, with commas between.")] = "0,1",
+    budget_s: Annotated[
+        float | None, typer.Option(help="Seconds of each training.", show_default="as configured")
+    ] = None,
+    max_atoms: Annotated[int, typer.Option(min=2, help="Larger molecules are left out.")] = 20,
+    max_molecules: Annotated[
+        int | None, typer.Option(min=1, help="Most molecules of --data, evenly spaced; all by default.")
+    ] = None,
+    validation: Annotated[int, typer.Option(min=1, help="Molecules held out of --data.")] = 200,
+    per_size: Annotated[
+        int, typer.Option(min=0, help="Molecules of each of 5 to 20 atoms held out for the curvature drift.")
+    ] = 8,
+    samples: Annotated[int, typer.Option(min=1, help="Samples of each molecule that has no ensemble.")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="Sampler steps of the ODE.")] = 25,
+    sde_steps: Annotated[int, typer.Option(min=4, help="Sampler steps of the SDE.")] = 100,
+    turns: Annotated[int, typer.Option(min=1, help="Parts of each training; the arms take turns.")] = 8,
+    clock: Annotated[str, typer.Option(help="What a second of training is: wall, or cpu on a busy machine.")] = "wall",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+) -> None:
+    """Does training on shapes pay?  Compare plain, coupled, aligned and quotient training at equal time.
+
+    Every arm trains for the same time with every seed; held-out molecules of the training set are denoised and
+    sampled, and the curvature drift of the SDE is measured.  Ctrl-C and SIGTERM save first; the same command goes on.
+
+    Example: `shapespace experiment symmetry --data qm9.npz --exclude test.npz --out runs/symmetry`
+    """
+    from app.commands import experiment as command
+    from models.experiments.material import Sources
+    from models.experiments.plan import build_plan
+
+    plan = build_plan(config, arms or [], seeds, budget_s, max_atoms, steps, sde_steps, turns, clock, threads)
+    sources = Sources(
+        tuple(data or ()), tuple(exclude or ()), references, plan.config.bucket_sizes, max_molecules, validation,
+        per_size, samples, plan.automorphisms,
+    )  # fmt: skip
+    raise typer.Exit(command.symmetry(plan, sources, out, device))
+
+
 def main() -> None:
     """Entry point; errors a user can cause become one line and an exit code."""
     from models.errors import ModelError

@@ -52,7 +52,7 @@ def run(
     references = list(read_set(data))
     folder.mkdir(parents=True, exist_ok=True)
     date, place = datetime.now(UTC).isoformat(timespec="seconds"), describe_machine(device)
-    with _progress() as on_progress:
+    with progress_bars() as on_progress:
         evaluation = evaluate(model, references, options, config, time.perf_counter, on_progress)
     about = {
         "date": date,
@@ -128,7 +128,7 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each phase, made when the phase begins."""
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                    console=console)  # fmt: skip

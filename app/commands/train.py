@@ -60,7 +60,7 @@ def run(
             fields = {"step": record["step"], "loss": record["loss"], "speed": record["conformers_per_s"]}
             bar.update(task, completed=record["elapsed_s"], **fields)
 
-        done = train(blocks, config, folder / "checkpoint", device, time.monotonic, on_log, _stop_flag(), half)
+        done = train(blocks, config, folder / "checkpoint", device, time.monotonic, on_log, stop_flag(), half)
     console.print(f"{done.step:,} steps, {done.conformers:,} conformers, {done.elapsed_s / 60:.0f} min in all")
 
 
@@ -100,7 +100,7 @@ def _pinned_config(path: Path, folder: Path, budget_s: float | None) -> TrainCon
     return config
 
 
-def _stop_flag() -> Callable[[], bool]:
+def stop_flag() -> Callable[[], bool]:
     """True once the process was asked to end, so that the last step is saved."""
     asked: list[int] = []
 
