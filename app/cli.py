@@ -132,7 +132,11 @@ def train(
     command.run(config, data or [], exclude or [], out, budget_s, device, threads)
 
 
-data_cli = typer.Typer(help="Make training data.", no_args_is_help=True)
+data_cli = typer.Typer(
+    help="Make training data.\n\n"
+    "Example: `shapespace data molecules --source qm9 --exclude test.npz --out runs/ensembles`",
+    no_args_is_help=True,
+)
 cli.add_typer(data_cli, name="data")
 
 
