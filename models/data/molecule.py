@@ -13,6 +13,7 @@ from typing import Any
 from numpy.random import default_rng
 from rdkit import Chem, rdBase
 from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
+from rdkit.Chem.rdDistGeom import EmbedMolecule
 
 from models.data.elements import BOND_CODE, ELEMENT_CODE, ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
 from models.data.features import build_features
@@ -28,6 +29,7 @@ _CHIRALITIES = {
     Chem.ChiralType.CHI_TETRAHEDRAL_CW,
     Chem.ChiralType.CHI_TETRAHEDRAL_CCW,
 }
+_CAGE = Chem.MolFromSmarts("[*]12[*][*]([*]1)[*]2")  # bicyclo[1.1.1]pentane, a bridgehead first and third
 
 Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)  # names and maps survive between processes
 rdBase.LogToPythonLogger()  # so that a refusal can carry RDKit's own words
@@ -169,15 +171,16 @@ def build_molecules(mol: Chem.Mol, seed: int, enumerate_up_to: int = 1) -> list[
     if not words:
         return [_finish(mol, name, ())]
     listed = ", ".join(words[:8]) + (", ..." if len(words) > 8 else "")
+    isomers_of = _embedded_isomers if mol.HasSubstructMatch(_CAGE) else _isomers
     if enumerate_up_to <= 1:
-        isomer = next(_isomers(mol, 1, seed), None)
+        isomer = next(isomers_of(mol, 1, seed), None)
         if isomer is None:
             raise _impossible(listed)
         if canonical_smiles(isomer) == canonical_smiles(mol):
             return [_finish(isomer, name, ())]  # cages and allenes look open to RDKit and have one isomer
         note = f"stereo left open at {listed}: one stereoisomer was chosen by the seed; 'enumerate' gives all"
         return [_finish(isomer, name, (note,))]
-    isomers = list(_isomers(mol, enumerate_up_to + 1, seed))
+    isomers = list(isomers_of(mol, enumerate_up_to + 1, seed))
     if not isomers:
         raise _impossible(listed)
     note = f"stereo left open at {listed}: stereoisomer"
@@ -213,6 +216,31 @@ def _isomers(mol: Chem.Mol, limit: int, seed: int) -> Iterator[Chem.Mol]:
     for isomer in EnumerateStereoisomers(mol, options=options):
         Chem.AssignStereochemistry(isomer, cleanIt=True, force=True)
         yield isomer
+
+
+def _embedded_isomers(mol: Chem.Mol, limit: int, seed: int) -> Iterator[Chem.Mol]:
+    """The same for bicyclo[1.1.1]pentanes: distinct stereoisomers that structures in space happen to be.
+
+    RDKit takes the bridgeheads for stereocentres, and seconds later finds no structure with labels on them.  They are
+    left without one, since the cage has only one arrangement.
+    """
+    rng, known = default_rng(seed % 2**63), set[str]()
+    for _ in range(4 * limit):
+        isomer = Chem.Mol(mol)
+        if EmbedMolecule(isomer, randomSeed=int(rng.integers(1, 2**31 - 1))) < 0:
+            return
+        Chem.AssignStereochemistryFrom3D(isomer, replaceExistingTags=True)
+        isomer.RemoveAllConformers()
+        for match in isomer.GetSubstructMatches(_CAGE):
+            for bridgehead in (match[0], match[2]):
+                isomer.GetAtomWithIdx(bridgehead).SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+        Chem.AssignStereochemistry(isomer, cleanIt=True, force=True)
+        smiles = canonical_smiles(isomer)
+        if smiles not in known:
+            known.add(smiles)
+            yield isomer
+        if len(known) == limit:
+            return
 
 
 def _finish(mol: Chem.Mol, name: str, notes: tuple[str, ...]) -> Molecule:

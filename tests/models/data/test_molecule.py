@@ -311,3 +311,27 @@ def test_any_short_text_is_a_molecule_or_a_refusal(text):
 def test_any_damaged_molblock_is_a_molecule_or_a_refusal(files, place, drop, new):
     text = (files / "alanine_wedge.mol").read_text()
     check_any_text(read_molblock, text[:place] + new + text[place + drop :])
+
+
+@pytest.mark.parametrize("smiles", ["OC(=O)C12CC(C1)C2", "C1C2CC1C2", "FC1C2CC1C2", "NC12CC(C1)(C2)C(F)(F)F"])
+def test_bicyclopentane_has_one_stereoisomer(smiles):
+    for seed in range(2):
+        for many in (1, 2):
+            (molecule,) = build_molecules(read_smiles(smiles), seed, many)
+            assert molecule.smiles == Chem.CanonSmiles(smiles)
+            assert not any(atom.GetChiralTag() for atom in molecule.mol.GetAtoms())
+            assert (
+                rdDistGeom.EmbedMolecule(Chem.Mol(molecule.mol), randomSeed=1) == 0
+            )  # with labels RDKit finds no structure
+
+
+def test_open_centre_beside_a_bicyclopentane_is_chosen_and_enumerated():
+    mol = read_smiles("CC(F)C12CC(C1)C2")
+    both = {Chem.CanonSmiles(s) for s in ("C[C@H](F)C12CC(C1)C2", "C[C@@H](F)C12CC(C1)C2")}
+    assert {build_molecules(mol, seed)[0].smiles for seed in range(6)} == both
+    assert "was chosen by the seed" in build_molecules(mol, 0)[0].notes[0]
+    isomers = build_molecules(mol, 0, 3)
+    assert {m.smiles for m in isomers} == both
+    assert "stereoisomer 2 of 2" in isomers[1].notes[0]
+    (given,) = build_molecules(read_smiles("C[C@H](F)C12CC(C1)C2"), 0)
+    assert given.smiles == Chem.CanonSmiles("C[C@H](F)C12CC(C1)C2")
