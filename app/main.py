@@ -19,7 +19,8 @@ from app.api import about, conformers, health
 from app.api.handlers import install_handlers
 from app.api.middleware import RequestContext
 from app.engine.engine import Engine
-from app.intake.pool import ReadingPool
+from app.intake.guesser import PoolGuesser
+from app.intake.pool import ChildPool
 from app.settings import Settings
 from models.data.molecule import build_molecules, read_smiles
 from models.weights import Model, load_model, pick_device
@@ -31,11 +32,12 @@ were checked one by one. Same seed, same structures."""
 def create_app(settings: Settings) -> FastAPI:
     """The application; the model loads in the background once it starts."""
     configure_logs(settings.log_level)
-    pool = ReadingPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
+    pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
     engine = Engine(
         partial(load, settings),
         lambda: build_molecules(read_smiles("CCO"), 0)[0],
         settings.max_waiting,
+        partial(PoolGuesser, pool),
     )
 
     @asynccontextmanager

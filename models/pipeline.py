@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from models.data.batch import pad, split_by_size
-from models.data.guess import Guesser, embed_guesses
+from models.data.guess import Guesser, embed_all
 from models.data.verify import REASONS, GeometryLimits, find_faults, geometry_limits
 from models.errors import SamplerError
 from models.networks.conditioned import ConditionedDenoiser
@@ -28,6 +28,7 @@ _REASONS = REASONS | {
     "stopped": "the work was ended before this conformer was finished; ask for less, or wait longer",
 }
 STARTS = ("noise", "etkdg")
+DEFAULT_START = "noise"
 STEPS = {"noise": 50, "etkdg": 5}  # where nothing else is asked for
 START_TIME = 0.8
 PAIR_BUDGET = 64 * 48**2  # padded pairs in one batch: bounds memory, and matrices are then large enough to be fast
@@ -87,7 +88,7 @@ class SampleOptions:
 
 
 def build_options(
-    start: str = "noise", steps: int | None = None, start_time: float | None = None, **rest: Any
+    start: str = DEFAULT_START, steps: int | None = None, start_time: float | None = None, **rest: Any
 ) -> SampleOptions:
     """Options with the default steps and time of a start where none are given.
 
@@ -120,7 +121,7 @@ def generate(
     should_stop: Callable[[], bool] = lambda: False,
     on_done: Callable[[int], None] = lambda count: None,
     on_structure: Callable[[Draw, np.ndarray, str | None], None] = lambda draw, x, fault: None,
-    guesser: Guesser = embed_guesses,
+    guesser: Guesser = embed_all,
 ) -> list[Ensemble]:
     """Sample verified conformers of several molecules in shared batches.
 
@@ -133,11 +134,12 @@ def generate(
         counts: Conformers of each.
         seeds: First seed of each.
         options: How to sample.
-        should_stop: Asked after each sampler step; true ends the work, and what is missing is reported as `stopped`.
+        should_stop: Asked after each sampler step and while guesses are made; true ends the work, and what is missing
+            is reported as `stopped`.
         on_done: Called with the number of conformers that have just been settled, good or given up.
         on_structure: Called with every structure drawn and its fault or None; evaluation counts by it.  Without a guess
             to start from there is no structure, and it gets one of NaN.
-        guesser: Makes the guesses of start `etkdg`.
+        guesser: Makes the guesses of start `etkdg`, those of a batch in one call.
 
     Returns:
         One ensemble per molecule.
@@ -243,9 +245,11 @@ def _guesses(
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Guesses padded to `size`, [B, N, 3], and for which draws there is one, [B]."""
     x, known = torch.zeros(len(draws), size, 3), np.zeros(len(draws), dtype=bool)
-    for m, rows in _rows_of(draws).items():
-        check_stop()
-        for row, guess in zip(rows, guesser(molecules[m], [draws[row].seed for row in rows]), strict=True):
+    rows_of = _rows_of(draws)
+    seeds = [[draws[row].seed for row in rows] for rows in rows_of.values()]
+    found = guesser([molecules[m] for m in rows_of], seeds, check_stop)
+    for rows, guesses in zip(rows_of.values(), found, strict=True):
+        for row, guess in zip(rows, guesses, strict=True):
             known[row] = guess is not None
             if guess is not None:
                 x[row, : len(guess)] = torch.from_numpy(guess)

@@ -18,8 +18,8 @@ from app.api.schemas import ConformersRequest, ConformersResponse, ProblemDocume
 from app.engine.engine import Engine
 from app.engine.ticket import Ticket
 from app.errors import Problem, invalid
-from app.intake.pool import ReadingPool
-from app.intake.worker import Reading, Refusal
+from app.intake.pool import ChildPool
+from app.intake.reading import Reading, Refusal
 from app.settings import Settings
 from models.export.archive import to_zip
 from models.export.formats import FORMATS
@@ -67,7 +67,7 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
     """
     settings: Settings = request.app.state.settings
     engine: Engine = request.app.state.engine
-    pool: ReadingPool = request.app.state.pool
+    pool: ChildPool = request.app.state.pool
     began = monotonic()
     wanted = negotiate(request.headers.get("accept"))
     check_limits(body, settings, wanted)

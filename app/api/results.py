@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.intake.worker import Refusal
+from app.intake.reading import Refusal
 from models.export.formats import Format
 from models.export.molecule import to_summary, to_values
 from models.structure import Ensemble

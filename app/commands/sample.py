@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.intake.pool import ReadingPool
-from app.intake.worker import Reading, Refusal
+from app.intake.pool import ChildPool
+from app.intake.reading import Reading, Refusal
 from app.settings import Settings, build_settings
 from models.errors import FormatError, MoleculeError
 from models.export.archive import file_stem, to_zip
@@ -65,7 +65,7 @@ def run(
     seed = secrets.randbelow(2**32) if seed is None else seed
     many = max_stereoisomers if stereo == "enumerate" else 1
     readings = [Reading(form, text, name, seed, many) for form, text, name in read_source(source)]
-    pool = ReadingPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
+    pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
     pool.start()  # the children load RDKit while this process loads torch and the weights
     try:
         futures = [pool.submit(reading) for reading in readings]

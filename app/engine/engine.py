@@ -11,6 +11,7 @@ import structlog
 
 from app.engine.packing import pack
 from app.engine.ticket import Ticket
+from models.data.guess import Guesser, embed_all
 from models.errors import ModelError
 from models.pipeline import SampleOptions, generate
 from models.structure import Ensemble, Molecule
@@ -35,10 +36,17 @@ class Engine:
         load: Makes the model; called once, in the engine's thread.
         probe: A small molecule that is sampled before the engine calls itself ready.
         max_waiting: Tickets that may wait.
+        guesser: Makes the guesser of each call of the sampler; that of this process by default.
     """
 
-    def __init__(self, load: Callable[[], Model], probe: Callable[[], Molecule], max_waiting: int) -> None:
-        self._load, self._probe, self._max_waiting = load, probe, max_waiting
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        probe: Callable[[], Molecule],
+        max_waiting: int,
+        guesser: Callable[[], Guesser] = lambda: embed_all,
+    ) -> None:
+        self._load, self._probe, self._max_waiting, self._guesser = load, probe, max_waiting, guesser
         self._waiting: deque[Ticket] = deque()
         self._change = threading.Condition()
         self._closing = False
@@ -155,6 +163,7 @@ class Engine:
             [seed for ticket in tickets for seed in ticket.seeds],
             tickets[0].options,
             should_stop=lambda: self._closing or all(ticket.over() for ticket in tickets),
+            guesser=self._guesser(),
         )
         answers, at = [], 0
         for ticket in tickets:

@@ -10,8 +10,9 @@ from rdkit.Chem import rdDistGeom
 
 from models.structure import Molecule
 
-# Makes one guess for each seed, Å [N, 3], or None where there is none.
-Guesser = Callable[[Molecule, Sequence[int]], list[np.ndarray | None]]
+# Takes molecules, the seeds of each, and a function to call while it works, which raises when the work is to end.
+# Gives one guess for each seed, Å [N, 3], or None where there is none.
+Guesser = Callable[[Sequence[Molecule], Sequence[Sequence[int]], Callable[[], None]], list[list[np.ndarray | None]]]
 
 EMBED_TIMEOUT_S = 10  # of one guess; RDKit takes whole seconds
 
@@ -31,6 +32,18 @@ def embed_guesses(molecule: Molecule, seeds: Sequence[int]) -> list[np.ndarray |
     parameters.timeout = EMBED_TIMEOUT_S
     parameters.numThreads = 1
     return [_embed(mol, parameters, seed) for seed in seeds]
+
+
+def embed_all(
+    molecules: Sequence[Molecule], seeds: Sequence[Sequence[int]], check_stop: Callable[[], None] = lambda: None
+) -> list[list[np.ndarray | None]]:
+    """The guesser of this process: one guess after another, with `check_stop` called before each."""
+    guesses: list[list[np.ndarray | None]] = [[] for _ in molecules]
+    for molecule, own, found in zip(molecules, seeds, guesses, strict=True):
+        for seed in own:
+            check_stop()
+            found += embed_guesses(molecule, [seed])
+    return guesses
 
 
 def _embed(mol: Chem.Mol, parameters: Any, seed: int) -> np.ndarray | None:

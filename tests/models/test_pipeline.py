@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.data.batch import pad
-from models.data.guess import embed_guesses
+from models.data.guess import embed_all, embed_guesses
 from models.errors import SamplerError
 from models.geometry.alignment import rmsd
 from models.networks.conditioned import ConditionedDenoiser
@@ -385,9 +385,10 @@ def test_molecule_without_a_guess_says_so_and_leaves_its_neighbours_alone(oracle
     module.factor = torch.ones(1)
     asked = []
 
-    def guesser(molecule, seeds):
-        asked.extend(seeds)
-        return [None] * len(seeds) if molecule is bad else embed_guesses(molecule, seeds)
+    def guesser(molecules, seeds, check_stop):
+        asked.extend(seed for own in seeds for seed in own)
+        found = embed_all(molecules, seeds, check_stop)
+        return [[None] * len(own) if m is bad else own for m, own in zip(molecules, found, strict=True)]
 
     options = build_options("etkdg", rounds=2)
     ensembles = generate(model_of(module), [bad, good], [2, 2], [0, 10], options, guesser=guesser)
@@ -398,17 +399,18 @@ def test_molecule_without_a_guess_says_so_and_leaves_its_neighbours_alone(oracle
 
 
 def test_stop_is_asked_while_guesses_are_made(model, molecule_of):
-    molecules, guessed = [molecule_of(s) for s in ("CCO", "CCN", "CCF")], []
+    asked = []
 
-    def guesser(molecule, seeds):
-        guessed.append(molecule)
-        return embed_guesses(molecule, seeds)
+    def should_stop():
+        asked.append(True)
+        return len(asked) == 2
 
-    ensembles = generate(
-        model, molecules, [1] * 3, [1] * 3, WARM, should_stop=lambda: len(guessed) > 0, guesser=guesser
-    )
-    assert len(guessed) == 1
-    assert [p.reason for e in ensembles for p in e.problems] == ["stopped"] * 3
+    def guesser(molecules, seeds, check_stop):
+        embed_all(molecules, seeds, check_stop)
+        raise AssertionError("the second of three guesses should not have been made")
+
+    (ensemble,) = generate(model, [molecule_of("CCO")], [3], [1], WARM, should_stop=should_stop, guesser=guesser)
+    assert [(p.reason, p.count) for p in ensemble.problems] == [("stopped", 3)]
 
 
 @pytest.mark.parametrize(

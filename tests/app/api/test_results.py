@@ -3,7 +3,7 @@ import pytest
 
 from app.api.results import Outcome, ensembles, to_record
 from app.api.schemas import MoleculeResult
-from app.intake.worker import Refusal
+from app.intake.reading import Refusal
 from models.data.molecule import build_molecules, read_smiles
 from models.export.formats import FORMATS
 from models.structure import Conformer, Ensemble, Problem

@@ -22,7 +22,7 @@ class Sampler:
         self.free.set()
         self.busy = threading.Event()
 
-    def __call__(self, model, molecules, counts, seeds, options, should_stop=lambda: False):
+    def __call__(self, model, molecules, counts, seeds, options, should_stop=lambda: False, guesser=None):
         self.calls.append(list(molecules))
         self.busy.set()
         stopped = False

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from app.intake.pool import ReadingPool
-from app.intake.worker import Reading, Refusal
+from app.intake.pool import ChildPool
+from app.intake.reading import Reading, Refusal
 
 PATIENCE_S = 120
 SCARCE_MB = 270  # enough for RDKit, and little more
@@ -40,7 +40,7 @@ def pool_of():
 
     def build(processes=1, timeout_s=PATIENCE_S, memory_mb=3000):
         before = {p.pid for p in multiprocessing.active_children()}
-        pool = ReadingPool(processes, timeout_s, memory_mb)
+        pool = ChildPool(processes, timeout_s, memory_mb)
         pools.append(pool)
         pool.start()
         return pool, lambda: {p.pid for p in multiprocessing.active_children()} - before

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from app.intake.worker import Reading, Refusal, work
+from app.intake.job import Loss
+from app.intake.reading import Reading, Refusal
+from app.intake.worker import work
 
 PATIENCE_S = 120
 MEMORY_MB = 3000
@@ -94,7 +96,8 @@ def test_worker_refuses_broken_molblocks(read):
 
 def test_worker_survives_its_own_bugs(read):
     answer = read("no such reader", "CCO")
-    assert answer.reason == "unreadable"
+    assert isinstance(answer, Loss)
+    assert answer.reason == "error"
     assert "KeyError" in answer.detail
     assert read("smiles", "C")[0].smiles == "C"
 

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from models.data import guess
-from models.data.guess import embed_guesses
+from models.data.guess import embed_all, embed_guesses
 from models.data.verify import check_geometry, geometry_limits, stereo_matches
 
 
@@ -25,6 +26,26 @@ def test_guesses_are_the_molecule_that_was_asked_for(molecule_of):
     guesses = np.stack(embed_guesses(molecule, range(5)))
     assert check_geometry(geometry_limits(molecule), guesses) == [None] * 5
     assert all(stereo_matches(molecule, x) for x in guesses)
+
+
+def test_guesses_of_several_molecules_are_those_of_each(molecule_of):
+    molecules, seeds = [molecule_of("CCO"), molecule_of("CCN")], [[1, 2], [7]]
+    for molecule, own, found in zip(molecules, seeds, embed_all(molecules, seeds), strict=True):
+        assert len(found) == len(own)
+        assert all(map(np.array_equal, found, embed_guesses(molecule, own)))
+
+
+def test_work_can_be_ended_before_each_guess(molecule_of):
+    asked = []
+
+    def check_stop():
+        asked.append(True)
+        if len(asked) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        embed_all([molecule_of("CCO")], [range(5)], check_stop)
+    assert len(asked) == 3
 
 
 def test_what_cannot_be_embedded_has_no_guess(molecule_of, monkeypatch):

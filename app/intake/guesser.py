@@ -1,0 +1,63 @@
+"""ETKDG guesses for the sampler, made in the child processes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+import numpy as np
+
+from app.intake.embedding import Embedding
+from app.intake.pool import ChildPool
+from models.structure import Molecule
+
+_SEEDS_AT_ONCE = 4  # in one job: few, so that readings of other requests get their turn in between
+_LOOK_EVERY_S = 0.05
+
+
+class PoolGuesser:
+    """A `Guesser` for one call of the sampler: jobs for several molecules and seeds run at once over the children.
+
+    A molecule that costs a child gets no more guesses in this call, so it can take only little time from the others.
+
+    Args:
+        pool: The children.
+    """
+
+    def __init__(self, pool: ChildPool) -> None:
+        self._pool = pool
+        self._lost: set[int] = set()  # by identity: the caller holds the molecules while it samples them
+
+    def __call__(
+        self, molecules: Sequence[Molecule], seeds: Sequence[Sequence[int]], check_stop: Callable[[], None]
+    ) -> list[list[np.ndarray | None]]:
+        """Guesses of each seed of each molecule, Å [N, 3], or None where there is none."""
+        guesses: list[list[np.ndarray | None]] = [[None] * len(own) for own in seeds]
+        left = deque((k, part) for k, own in enumerate(seeds) for part in _parts(len(own), len(self._pool)))
+        running: dict[Future[list[np.ndarray | None] | None], tuple[int, slice]] = {}
+        try:
+            while left or running:
+                check_stop()
+                while left and len(running) < len(self._pool):
+                    k, part = left.popleft()
+                    if id(molecules[k]) not in self._lost:
+                        job = Embedding(molecules[k], tuple(seeds[k][part]))
+                        running[self._pool.submit(job)] = k, part
+                for future in wait(running, _LOOK_EVERY_S, FIRST_COMPLETED).done:
+                    k, part = running.pop(future)
+                    found = future.result()
+                    if found is None:
+                        self._lost.add(id(molecules[k]))
+                    else:
+                        guesses[k][part] = found
+        finally:
+            for future in running:
+                future.cancel()
+        return guesses
+
+
+def _parts(count: int, processes: int) -> list[slice]:
+    """Parts of `count` seeds for one job each, spread over the processes."""
+    size = max(1, min(_SEEDS_AT_ONCE, -(-count // processes)))
+    return [slice(at, min(at + size, count)) for at in range(0, count, size)]

@@ -1,0 +1,74 @@
+"""Reading of one text: an untrusted SMILES or mol block to molecules, or to the reason why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.intake.job import Job, Loss
+
+if TYPE_CHECKING:
+    from models.structure import Molecule
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a text was not accepted: a stable word and a sentence."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Reading(Job["list[Molecule] | Refusal"]):
+    """One text to read.
+
+    Attributes:
+        kind: `smiles` or `molblock`.
+        text: The input.
+        name: The caller's name for it.
+        seed: Chooses a stereoisomer where the input leaves one open.
+        enumerate_up_to: Above 1, all stereoisomers up to this many.
+    """
+
+    kind: str
+    text: str
+    name: str
+    seed: int
+    enumerate_up_to: int = 1
+
+    @property
+    def patience(self) -> float:
+        """More stereoisomers may take longer."""
+        return max(1.0, self.enumerate_up_to / 2)
+
+    def run(self) -> list[Molecule] | Refusal:
+        """The molecules of the text."""
+        from rdkit.Chem import MolToMolBlock
+
+        from models.data.molecule import build_molecules, read_molblock, read_smiles
+        from models.errors import MoleculeError
+
+        try:
+            mol = {"smiles": read_smiles, "molblock": read_molblock}[self.kind](self.text, self.name)
+            molecules = build_molecules(mol, self.seed, self.enumerate_up_to)
+        except MoleculeError as error:
+            return Refusal(error.reason, str(error))
+        for molecule in molecules:
+            MolToMolBlock(molecule.mol)  # what takes too long to write must be found out where it can be killed
+        return molecules
+
+    def lost(self, loss: Loss) -> Refusal:
+        """The refusal in place of the molecules."""
+        if loss.reason == "unavailable":
+            return Refusal("intake_unavailable", "the process that reads molecules did not start; try again")
+        if loss.reason == "error":
+            return Refusal("unreadable", f"the input cannot be read: {loss.detail}")
+        if loss.reason == "died":
+            return Refusal("too_complex", "reading the input ended its process; simplify the molecule")
+        if loss.reason == "memory":
+            return Refusal("too_complex", f"reading the input took more than {loss.detail} of memory")
+        advice = "simplify the molecule"
+        if self.enumerate_up_to > 1:
+            advice = "specify more of its stereo, or ask for fewer stereoisomers"
+        return Refusal("too_complex", f"reading the input took more than {loss.detail}; {advice}")
