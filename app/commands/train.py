@@ -75,7 +75,7 @@ def packed_data(folder: Path, data: Sequence[Path], exclude: Sequence[Path], con
         raise DataError("name the test sets with --exclude, so that no test molecule is trained on")
     with console.status("featurising molecules"):
         molecules = (molecule for source in data for molecule in read_set(source))
-        blocks, counts = pack(molecules, read_excluded(exclude), config.bucket_sizes, processes=2)
+        blocks, counts = pack(molecules, read_excluded(exclude), config.bucket_sizes, 2, config.relax_guesses)
     if config.automorphisms:
         with console.status("looking for equivalent atoms"):
             blocks = [add_automorphisms(block, config.automorphisms) for block in blocks]

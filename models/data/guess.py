@@ -8,6 +8,7 @@ from numpy.random import default_rng
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
+from models.data import mmff
 from models.structure import Molecule
 
 # Takes molecules, the seeds of each, and a function to call while it works, which raises when the work is to end.
@@ -43,6 +44,20 @@ def embed_all(
         for seed in own:
             check_stop()
             found += embed_guesses(molecule, [seed])
+    return guesses
+
+
+def relaxed_guesses(molecule: Molecule, seeds: Sequence[int]) -> list[np.ndarray | None]:
+    """ETKDGv3 guesses relaxed with MMFF94s; as embedded where the force field lacks parameters for the molecule."""
+    guesses = embed_guesses(molecule, seeds)
+    if not mmff.has_parameters(molecule.mol):
+        return guesses
+    found = [k for k, guess in enumerate(guesses) if guess is not None]
+    if found:
+        for k, x in zip(
+            found, mmff.relax(molecule.mol, np.stack([guesses[k] for k in found])).coordinates, strict=True
+        ):
+            guesses[k] = x
     return guesses
 
 

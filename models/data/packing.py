@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from rdkit import Chem
 
+from models.data import mmff
 from models.data.datasets import ReferenceMolecule
 from models.data.elements import ELEMENT_CODE
 from models.data.features import build_features
@@ -73,8 +74,10 @@ class Member:
     targets: np.ndarray
 
 
-def featurise(molecule: ReferenceMolecule, excluded: frozenset[str]) -> Member | str:
+def featurise(molecule: ReferenceMolecule, excluded: frozenset[str], relax_guesses: bool = False) -> Member | str:
     """Features and centred coordinates of a training molecule, or the word for why it is left out.
+
+    With `relax_guesses` each guess comes a second time, relaxed with MMFF94s where that knows the molecule.
 
     The handedness of each quadruple is read off the coordinates: in cages such as adamantane the SMILES fixes the tags
     only up to a renumbering of equivalent atoms.
@@ -98,6 +101,8 @@ def featurise(molecule: ReferenceMolecule, excluded: frozenset[str]) -> Member |
     wrong = np.einsum("qd,qd->q", a - d, np.cross(b - d, c - d)) < 0
     quadruples[wrong, :2] = quadruples[wrong, 1::-1]
     guesses = _centred(molecule.guesses) if molecule.guesses is not None else x[:0]
+    if relax_guesses and len(guesses) and mmff.has_parameters(mol):
+        guesses = np.concatenate((guesses, _centred(mmff.relax(mol, guesses).coordinates)))
     return Member(
         Features(features.tokens, features.pairs, features.bonded, quadruples), x, guesses, nearest_of(guesses, x)
     )
@@ -117,7 +122,11 @@ def nearest_of(mobile: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def pack(
-    molecules: Iterable[ReferenceMolecule], excluded: Iterable[str], edges: tuple[int, ...], processes: int
+    molecules: Iterable[ReferenceMolecule],
+    excluded: Iterable[str],
+    edges: tuple[int, ...],
+    processes: int,
+    relax_guesses: bool = False,
 ) -> tuple[list[PackedSet], dict[str, int]]:
     """Featurise a set and pack it into one block per size bucket.
 
@@ -126,6 +135,7 @@ def pack(
         excluded: Flat SMILES to leave out.
         edges: Largest atom count of each bucket, ascending; larger molecules are left out.
         processes: Worker processes.
+        relax_guesses: See `featurise`.
 
     Returns:
         One block per bucket that has members.
@@ -133,7 +143,7 @@ def pack(
     """
     buckets: dict[int, list[Member]] = {edge: [] for edge in edges}
     counts: dict[str, int] = {"kept": 0}
-    work = partial(featurise, excluded=frozenset(excluded))
+    work = partial(featurise, excluded=frozenset(excluded), relax_guesses=relax_guesses)
     with get_context("spawn").Pool(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for result in pool.imap(work, molecules, chunksize=64):
             size = 0 if isinstance(result, str) else result.features.num_tokens

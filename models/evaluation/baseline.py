@@ -12,8 +12,8 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
+from models.data.mmff import has_parameters, relax
 from models.evaluation.conformers import Sampled, Score, Target, score
-from models.finishing.mmff import has_parameters, relax
 
 EMBEDDED, RELAXED = "ETKDGv3", "ETKDGv3 + MMFF94s"
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from models.data.matchings import MAX_MATCHES
+from models.data.mmff import MAX_ITERATIONS
 from models.evaluation.case import reference_deviations
 from models.evaluation.conformers import RESAMPLES, coverage, matching, summarise
 from models.evaluation.curves import distances_ang
 from models.evaluation.run import Evaluation, EvaluationConfig
-from models.finishing.mmff import MAX_ITERATIONS
 
 FORMAT = 1
 RULES = (

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.data import mmff
 from models.data.verify import find_faults, geometry_limits
-from models.finishing import mmff
 from models.finishing.options import METHODS, FinishOptions
 from models.finishing.prune import distinct
 from models.structure import Conformer, Ensemble, Finishing, Molecule, Problem

@@ -45,6 +45,7 @@ class TrainConfig:
         warm_share: Share of those visits on which the path begins at a guess and not at noise.
         warm_earliest: Smallest time at which such a path begins.
         warm_latest: Largest time at which it begins.
+        relax_guesses: Whether each guess is there a second time, relaxed with MMFF94s.
         initial: Weights to start from (safetensors); empty for random ones.
         bucket_sizes: Largest atom count of each size bucket; larger molecules are left out.
     """
@@ -73,6 +74,7 @@ class TrainConfig:
     warm_share: float = 0.0
     warm_earliest: float = 0.5
     warm_latest: float = 0.95
+    relax_guesses: bool = False
     initial: str = ""
     bucket_sizes: tuple[int, ...] = (20, 29)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from models.data import guess
-from models.data.guess import embed_all, embed_guesses
+from models.data import guess, mmff
+from models.data.guess import embed_all, embed_guesses, relaxed_guesses
 from models.data.verify import check_geometry, geometry_limits, stereo_matches
 
 
@@ -61,3 +61,16 @@ def test_molecule_is_left_as_it_was(molecule_of):
     molecule = molecule_of("CCO")
     embed_guesses(molecule, [1])
     assert molecule.mol.GetNumConformers() == 0
+
+
+def test_relaxed_guesses_lie_lower(molecule_of):
+    molecule = molecule_of("OCC(N)C=O")
+    raw, relaxed = (np.stack(make(molecule, [3, 4])) for make in (embed_guesses, relaxed_guesses))
+    assert (mmff.energies(molecule.mol, relaxed) < mmff.energies(molecule.mol, raw) - 1).all()
+
+
+def test_molecule_that_the_force_field_does_not_know_keeps_its_guess(molecule_of, monkeypatch):
+    boron = molecule_of("CB(O)O")
+    assert np.array_equal(*(make(boron, [3])[0] for make in (embed_guesses, relaxed_guesses)))
+    monkeypatch.setattr(guess.rdDistGeom, "EmbedMolecule", lambda mol, parameters: -1)
+    assert relaxed_guesses(molecule_of("CCO"), [1, 2]) == [None, None]

@@ -3,6 +3,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from models.data import mmff
 from models.data.datasets import ReferenceMolecule, flat_smiles
 from models.data.features import build_features
 from models.data.molecule import read_smiles
@@ -149,3 +150,12 @@ def test_rare_sizes_and_ensembles_are_visited_more_often(references, ensemble):
     per_size = np.bincount(block.counts[visits(block, 12, 5)])
     assert (per_size[np.unique(block.counts)] >= 12).all()
     assert per_size.max() == max(12, np.bincount(block.counts).max() + 4)
+
+
+def test_relaxed_guesses_come_beside_the_raw_ones(ensemble):
+    raw, both = (featurise(ensemble, frozenset(), relax_guesses=flag) for flag in (False, True))
+    assert np.array_equal(both.guesses[:3], raw.guesses)
+    assert both.guesses.shape[0] == both.targets.shape[0] == 6
+    mol = read_smiles(ensemble.smiles)
+    assert (mmff.energies(mol, both.guesses[3:]) < mmff.energies(mol, raw.guesses) - 1).all()
+    np.testing.assert_allclose(both.guesses.mean(1), 0, atol=1e-5)

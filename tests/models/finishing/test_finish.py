@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from models.data import mmff
 from models.data.verify import find_faults, geometry_limits
-from models.finishing import mmff
 from models.finishing.finish import REASONS, finish, unfinished
 from models.finishing.options import FinishOptions
 from models.structure import Problem

@@ -3,8 +3,8 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
+from models.data.mmff import energies, has_parameters, relax
 from models.data.verify import with_coordinates
-from models.finishing.mmff import energies, has_parameters, relax
 
 
 @pytest.fixture
