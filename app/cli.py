@@ -221,6 +221,42 @@ def evaluate(
 
 
 @cli.command()
+def challenge(
+    out: Annotated[Path, typer.Option(help="Folder for challenge.json and challenge.md.")],
+    model: Annotated[str | None, typer.Option(help="Registered model; or give --run.")] = None,
+    weights: Weights = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a training run; its averaged weights are used.")] = None,
+    count: Annotated[int, typer.Option("--num-conformers", "-n", min=1, help="Structures of each molecule.")] = 4,
+    sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "ode",
+    start: Annotated[str, typer.Option(help="noise, or etkdg to begin at an ETKDG guess.")] = "noise",
+    start_time: Annotated[
+        float | None, typer.Option(help="Share of the guess at the start; for --start etkdg.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampler steps.", show_default="50, from etkdg 5")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Lines of SMILES, group and name.", show_default="the shipped set")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the structures.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    baseline: Annotated[bool, typer.Option(help="Try ETKDGv3 on the same molecules.")] = True,
+) -> None:
+    """Draw hard molecules: rings, macrocycles, double bonds, sulfur and phosphorus stereo, sugars, charges, elements.
+
+    For each group the share of first draws that pass every check, the share with the right stereo, and the faults.
+
+    Example: `shapespace challenge --model molecules-small --start etkdg --out out/challenge`
+    """
+    from app.commands import challenge as command
+    from app.settings import default_weights_dir
+    from models.evaluation.challenge import SHIPPED
+    from models.pipeline import build_options
+
+    options = build_options(start, steps, start_time, kind=sampler)
+    folder = weights or default_weights_dir()
+    command.run(data or SHIPPED, model, folder, run, options, count, seed, baseline, device, out)
+
+
+@cli.command()
 def bench(
     steps: Annotated[int, typer.Option(help="Sampler steps that a conformer is counted with.")] = 50,
     repeats: Annotated[int, typer.Option(min=1, help="Steps that are timed; the median counts.")] = 10,

@@ -33,6 +33,7 @@ def test_wheel_holds_every_module(names):
     modules = {path.relative_to(ROOT).as_posix() for room in ("app", "models") for path in (ROOT / room).rglob("*.py")}
     assert "models/data/molecule.py" in modules  # a pattern `data/` in .gitignore would leave that folder out
     assert modules <= names
+    assert "models/evaluation/challenge.smi" in names
 
 
 def test_wheel_holds_nothing_else(names):

@@ -45,26 +45,41 @@ def run(
     folder: Path,
 ) -> None:
     """Evaluate on one set and write `evaluation.json`, `.md` and `.png` into `folder`."""
-    if (name is None) == (run_folder is None):
-        raise DataError("name either a registered model with --model or the folder of a training run with --run")
     device = pick_device(device_name)
-    model = load_run(run_folder, device) if run_folder else load_model(str(name), weights, device)
+    model = choose_model(name, weights, run_folder, device)
     references = list(read_set(data))
     folder.mkdir(parents=True, exist_ok=True)
-    date, place = datetime.now(UTC).isoformat(timespec="seconds"), describe_machine(device)
+    about = provenance(model, device, data, len(references), options)
     with progress_bars() as on_progress:
         evaluation = evaluate(model, references, options, config, time.perf_counter, on_progress)
-    about = {
-        "date": date,
-        "command": ["shapespace", *sys.argv[1:]],
-        "versions": {"shapespace": __version__, **{name: version(name) for name in ("rdkit", "torch", "numpy")}},
-        "machine": place,
-        "model": describe(model),
-        "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest(), "molecules": len(references)},
-        "settings": asdict(options),
-    }
     write(build_record(evaluation, config, about), folder)
     console.print(f"wrote evaluation.json, evaluation.md and evaluation.png to {folder}")
+
+
+def choose_model(name: str | None, weights: Path, run_folder: Path | None, device: torch.device) -> Model:
+    """A registered model, or the averaged weights of a training run.
+
+    Raises:
+        DataError: Both or none are named.
+    """
+    if (name is None) == (run_folder is None):
+        raise DataError("name either a registered model with --model or the folder of a training run with --run")
+    return load_run(run_folder, device) if run_folder else load_model(str(name), weights, device)
+
+
+def provenance(
+    model: Model, device: torch.device, data: Path, molecules: int, options: SampleOptions
+) -> dict[str, Any]:
+    """When, where and with what something is measured; called before the work, so that the load is that of others."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": ["shapespace", *sys.argv[1:]],
+        "versions": {"shapespace": __version__, **{name: version(name) for name in ("rdkit", "torch", "numpy")}},
+        "machine": describe_machine(device),
+        "model": describe(model),
+        "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest(), "molecules": molecules},
+        "settings": asdict(options),
+    }
 
 
 def write(record: dict[str, Any], folder: Path) -> None:
