@@ -28,7 +28,6 @@ class HeldOut:
 def hold_out(
     molecules: Sequence[ReferenceMolecule],
     excluded: AbstractSet[str],
-    max_atoms: int,
     validation: int,
     per_size: int,
     sizes: range,
@@ -39,18 +38,16 @@ def hold_out(
     Args:
         molecules: The training set.
         excluded: Flat SMILES that are used for nothing.
-        max_atoms: Larger molecules are not chosen.
         validation: Molecules of the random part.
         per_size: Molecules of each atom count, but at most a quarter of all that have it.
         sizes: Atom counts.
         seed: Fixes the choice.
     """
     atoms = np.array([len(molecule.numbers) for molecule in molecules])
-    quota = {size: min(per_size, int((atoms == size).sum()) // 4) for size in sizes if size <= max_atoms}
-    order = [row for row in np.random.default_rng(seed).permutation(len(atoms)).tolist() if atoms[row] <= max_atoms]
+    quota = {size: min(per_size, int((atoms == size).sum()) // 4) for size in sizes}
     chosen, sized, seen = list[ReferenceMolecule](), list[ReferenceMolecule](), set[str]()
     taken: Counter[int] = Counter()
-    for row in order:
+    for row in np.random.default_rng(seed).permutation(len(atoms)).tolist():
         size, wanted = int(atoms[row]), len(chosen) < validation
         if not wanted and taken[size] >= quota.get(size, 0):
             continue

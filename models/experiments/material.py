@@ -84,13 +84,16 @@ def build_material(sources: Sources, folder: Path, processes: int) -> Material:
         )
     molecules = [molecule for path in sources.data for molecule in read_set(path)]
     molecules = [molecules[k] for k in evenly(len(molecules), sources.max_molecules or len(molecules))]
-    edges, size = sources.bucket_sizes, max(sources.bucket_sizes)
-    held = hold_out(molecules, tests | apart, size, sources.validation, sources.per_size, SIZES)
+    edges, size, total = sources.bucket_sizes, max(sources.bucket_sizes), len(molecules)
+    molecules = [molecule for molecule in molecules if len(molecule.numbers) <= size]
+    held = hold_out(molecules, tests | apart, sources.validation, sources.per_size, SIZES)
     validation, sized = (_usable(part, 1, sources.samples) for part in (held.validation, held.sized))
     if not validation:
         raise DataError("no molecule is left to measure on; give a larger training set or --validation above 0")
     small = [molecule for molecule in ensembles if len(molecule.numbers) <= size]
-    cases = _usable(small, MAX_REFERENCES, None) if ensembles else validation
+    cases = _usable(small, MAX_REFERENCES, None) if sources.references else validation
+    if not cases:
+        raise DataError(f"{sources.references} holds no molecule of at most {size} atoms that can be sampled")
     packed, facts = folder / "packed.npz", folder / "data.json"
     if not facts.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,6 +103,7 @@ def build_material(sources: Sources, folder: Path, processes: int) -> Material:
         if sources.automorphisms:
             blocks = [add_automorphisms(block, sources.automorphisms) for block in blocks]
         save_packed(packed, blocks)
+        counts["too_large"] = total - len(molecules)
         counts["test_or_held_out"] = counts.pop("test_molecule", 0)
         facts.write_text(json.dumps({"sources": [path.name for path in sources.data], **counts}, indent=2))
     found = json.loads(facts.read_text())

@@ -25,29 +25,29 @@ def keys(part):
 
 
 def test_held_out_molecules_are_known_by_their_keys(alkanes):
-    held = hold_out(alkanes, set(), 20, 10, 2, SIZES)
+    held = hold_out(alkanes, set(), 10, 2, SIZES)
     assert len(held.validation) == 10
     assert keys(held.validation) | keys(held.sized) == held.keys
-    assert all(len(molecule.numbers) <= 20 for molecule in (*held.validation, *held.sized))
+    assert {len(molecule.numbers) for molecule in held.sized} == {8, 11}
 
 
 def test_no_size_loses_more_than_a_quarter_of_its_molecules(alkanes):
-    sizes = [len(molecule.numbers) for molecule in hold_out(alkanes, set(), 20, 0, 5, SIZES).sized]
+    sizes = [len(molecule.numbers) for molecule in hold_out(alkanes, set(), 0, 5, SIZES).sized]
     assert sizes == [8] * 3 + [11] * 5  # none of the two with five atoms
 
 
 def test_choice_is_the_same_each_time_and_follows_the_seed(alkanes):
-    first, again, other = (hold_out(alkanes, set(), 20, 10, 2, SIZES, seed) for seed in (0, 0, 1))
+    first, again, other = (hold_out(alkanes, set(), 10, 2, SIZES, seed) for seed in (0, 0, 1))
     assert keys(first.validation) == keys(again.validation) != keys(other.validation)
 
 
 def test_excluded_molecules_are_not_held_out(alkanes):
     all_keys = keys(alkanes)
     left = set(sorted(all_keys)[:4])
-    assert hold_out(alkanes, all_keys - left, 20, 10, 2, SIZES).keys <= left
+    assert hold_out(alkanes, all_keys - left, 10, 2, SIZES).keys <= left
 
 
 def test_molecules_that_differ_in_stereo_count_as_one():
     twins = molecules([("C[C@H](F)Cl", 8), ("C[C@@H](F)Cl", 8), ("CC(F)Cl", 8), ("CCC", 11)])
-    held = hold_out(twins, set(), 20, 4, 0, SIZES)
+    held = hold_out(twins, set(), 4, 0, SIZES)
     assert len(held.validation) == len(held.keys) == 2

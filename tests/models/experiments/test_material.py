@@ -85,6 +85,15 @@ def test_packed_molecules_are_read_the_second_time(sources, tmp_path, monkeypatc
         assert all((b.arrays()[name] == array).all() for name, array in a.arrays().items())
 
 
+def test_large_molecules_are_neither_learned_nor_measured(sources, tmp_path, references):
+    material = build_material(replace(sources, bucket_sizes=(8,)), tmp_path, 1)
+    assert material.counts["too_large"] == sum(len(m.numbers) > 8 for m in references[:18]) > 0
+    atoms = [t.molecule.num_atoms for t in (*material.targets, *material.sized, *(c.target for c in material.cases))]
+    assert max(atoms) <= 8
+    with pytest.raises(DataError, match="holds no molecule of at most 4 atoms"):
+        build_material(replace(sources, bucket_sizes=(4,), validation=1), tmp_path / "small", 1)
+
+
 def test_automorphisms_can_be_left_out(sources, tmp_path):
     material = build_material(sources, tmp_path, 1)
     assert all(block.automorphisms is not None for block in material.blocks)
