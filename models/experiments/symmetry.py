@@ -145,7 +145,10 @@ def curvature_tables(forms: dict[str, list[Quantities]], atoms: Sequence[int]) -
         forms: Quantities of each of `FORMS`, for each seed.
         atoms: Atoms of each molecule.
     """
-    note = "The uncoupled quotient arm, sampled without redraws.  Rg: radius of gyration, all atoms."
+    note = (
+        "The uncoupled quotient arm, sampled without redraws.  Rg: radius of gyration, all atoms.  Mean square radius on "
+        "the way over that of the interpolant: 1 for an exact sampler at noise 1; less noise is a lower temperature."
+    )
     tables = [table("Curvature drift, all sizes", forms, note)]
     groups = {
         f"{low} to {high} atoms": [row for row, count in enumerate(atoms) if low <= count <= high]
