@@ -146,8 +146,8 @@ def curvature_tables(forms: dict[str, list[Quantities]], atoms: Sequence[int]) -
         atoms: Atoms of each molecule.
     """
     note = (
-        "The uncoupled quotient arm, sampled without redraws.  Rg: radius of gyration, all atoms.  Mean square radius on "
-        "the way over that of the interpolant: 1 for an exact sampler at noise 1; less noise is a lower temperature."
+        "The uncoupled quotient arm, sampled without redraws.  Rg: radius of gyration, all atoms.  Mean square radius "
+        "on the way over that of the interpolant: 1 for an exact sampler at noise 1; less noise is a lower temperature."
     )
     tables = [table("Curvature drift, all sizes", forms, note)]
     groups = {
