@@ -369,7 +369,9 @@ def experiment_symmetry(
     max_molecules: Annotated[
         int | None, typer.Option(min=1, help="Most molecules of --data, evenly spaced; all by default.")
     ] = None,
-    validation: Annotated[int, typer.Option(min=1, help="Molecules held out of --data.")] = 200,
+    validation: Annotated[
+        int, typer.Option(min=1, help="Molecules held out of --data, and most of --references.")
+    ] = 200,
     per_size: Annotated[
         int, typer.Option(min=0, help="Molecules of each of 5 to 20 atoms held out for the curvature drift.")
     ] = 8,

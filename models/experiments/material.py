@@ -25,10 +25,10 @@ class Sources:
     Attributes:
         data: Training sets.
         exclude: Test sets, whose molecules are used for nothing.
-        references: Set of ensembles to compare samples with; none of its molecules is trained on.
+        references: Set of ensembles to compare samples with, evenly spaced ones; none of its molecules is trained on.
         bucket_sizes: Largest atom count of each bucket; larger molecules are left out.
         max_molecules: Most molecules of the training sets, evenly spaced; None takes all.
-        validation: Molecules held out of the training sets.
+        validation: Molecules held out of the training sets, and most molecules of `references` that are sampled.
         per_size: Molecules of each atom count held out for the curvature drift.
         samples: Samples of each molecule that has no ensemble.
         automorphisms: Most automorphisms of each molecule; 0 looks for none.
@@ -91,6 +91,7 @@ def build_material(sources: Sources, folder: Path, processes: int) -> Material:
     if not validation:
         raise DataError("no molecule is left to measure on; give a larger training set or --validation above 0")
     small = [molecule for molecule in ensembles if len(molecule.numbers) <= size]
+    small = [small[k] for k in evenly(len(small), sources.validation)]
     cases = _usable(small, MAX_REFERENCES, None) if sources.references else validation
     if not cases:
         raise DataError(f"{sources.references} holds no molecule of at most {size} atoms that can be sampled")

@@ -54,6 +54,8 @@ def test_no_molecule_is_both_learned_and_measured(sources, tmp_path, references)
 def test_ensembles_are_sampled_twice_as_often_and_single_structures_as_asked(sources, tmp_path):
     material = build_material(sources, tmp_path, 1)
     assert [(len(c.target.references), c.target.requested) for c in material.cases] == [(3, 6)] * 2
+    fewer = build_material(replace(sources, validation=1), tmp_path / "fewer", 1)
+    assert len(fewer.cases) == 1
     alone = build_material(replace(sources, references=None), tmp_path / "alone", 1)
     assert [(len(c.target.references), c.target.requested) for c in alone.cases] == [(1, 5)] * 4
 
