@@ -23,7 +23,7 @@ class ChildPool:
 
     def __init__(self, processes: int, timeout_s: float, memory_mb: int) -> None:
         self.timeout_s = timeout_s
-        self.requests = 0  # callers of `read` that wait now
+        self.requests = 0  # callers with many jobs that wait now, counted by `read` and by `finish_all`
         self._children = [Child(memory_mb) for _ in range(processes)]
         self._free: LifoQueue[Child] = LifoQueue()
         for child in self._children:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 
 from app.intake.job import Job, Loss
 
-LOADED = ("models.data.molecule", "models.data.guess")  # what jobs need
+LOADED = ("models.data.molecule", "models.data.guess", "models.finishing.finish")  # what jobs need
 
 
 def work(connection: Connection, memory_mb: int) -> None:

@@ -5,7 +5,7 @@ Axes: S conformers, N atoms.  Coordinates are in Å, energies in kcal/mol.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,9 +21,24 @@ REASONS = {
     "relaxation_rejected": "the relaxed structure failed its checks, and the sampled one was put back",
     "not_converged": f"the energy was still falling after {mmff.MAX_ITERATIONS} iterations",
     "finish_timeout": "finishing took too long and was ended; conformers are as sampled",
-    "finish_failed": "the process that finishes ensembles ended; conformers are as sampled",
-    "stopped": "the time of the request was up before finishing; conformers are as sampled",
+    "finish_failed": "the process that finishes ensembles failed; conformers are as sampled",
+    "stopped": "the work was ended before finishing; conformers are as sampled",
 }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A conformer after the part of finishing that looks at it alone.
+
+    Attributes:
+        conformer: As it is now.
+        problem: What could not be done, a key of `REASONS`; None if all was.
+        fault: Of the relaxed structure that was rejected.
+    """
+
+    conformer: Conformer
+    problem: str | None = None
+    fault: str | None = None
 
 
 def finish(ensemble: Ensemble, options: FinishOptions) -> Ensemble:
@@ -49,32 +64,56 @@ def finish(ensemble: Ensemble, options: FinishOptions) -> Ensemble:
     """
     if not options or not ensemble.conformers:
         return ensemble
-    molecule, conformers = ensemble.molecule, list(ensemble.conformers)
-    method, problems = options.method, list[Problem]()
+    return select(ensemble, measure(ensemble.molecule, ensemble.conformers, options), options)
+
+
+def measure(molecule: Molecule, conformers: Sequence[Conformer], options: FinishOptions) -> list[Measured]:
+    """Steps 1 and 2 of `finish`, for any part of an ensemble: no conformer depends on another."""
+    if options.method is None or not conformers:
+        return [Measured(c) for c in conformers]
+    if not mmff.has_parameters(molecule.mol):
+        return [Measured(c, "no_mmff_parameters") for c in conformers]
+    x = _stack(conformers)
+    if options.relax is None:
+        energies = mmff.energies(molecule.mol, x)
+        return [Measured(replace(c, energy_kcal_mol=float(e))) for c, e in zip(conformers, energies, strict=True)]
+    minima = mmff.relax(molecule.mol, x)
+    moved = (minima.coordinates - minima.coordinates.mean(axis=1, keepdims=True)).astype(np.float32)
+    faults = find_faults(molecule, geometry_limits(molecule), moved)
+    bad = np.array([fault is not None for fault in faults])
+    before = np.zeros(len(x))
+    before[bad] = mmff.energies(molecule.mol, x[bad])
+    measured = []
+    for k, (conformer, fault) in enumerate(zip(conformers, faults, strict=True)):
+        if fault is None:
+            relaxed = replace(conformer, coordinates=moved[k], relaxed=True, energy_kcal_mol=float(minima.energies[k]))
+            measured.append(Measured(relaxed, "not_converged" if minima.moving[k] else None))
+        else:
+            as_sampled = replace(conformer, energy_kcal_mol=float(before[k]))
+            measured.append(Measured(as_sampled, "relaxation_rejected", fault))
+    return measured
+
+
+def select(ensemble: Ensemble, measured: Sequence[Measured], options: FinishOptions) -> Ensemble:
+    """Steps 3 to 5 of `finish`, for all conformers together."""
     removed = list(ensemble.finishing.removed) if ensemble.finishing else []
-    if method and not mmff.has_parameters(molecule.mol):
-        problems.append(_problem("no_mmff_parameters", len(conformers)))
-        method = None
-    if method:
-        conformers, problems = _measured(molecule, conformers, relax=options.relax is not None)
+    method = None if any(m.problem == "no_mmff_parameters" for m in measured) else options.method
+    conformers = [m.conformer for m in measured]
     lowest = min(map(_energy, conformers)) if method else None
     if lowest is not None and options.energy_window is not None:
         kept = [c for c in conformers if _energy(c) - lowest <= options.energy_window]
         removed += _removed("energy_window", len(conformers) - len(kept), f"{options.energy_window:g} kcal/mol")
         conformers = kept
-    ranked = sorted(conformers, key=lambda c: (_energy(c), c.index)) if method else conformers
+    ranked = sorted(conformers, key=lambda c: (_energy(c) if method else 0.0, c.index))
     if options.prune_rmsd is not None:
-        kept = [ranked[k] for k in distinct(molecule.mol, _stack(ranked), options.prune_rmsd)]
+        kept = [ranked[k] for k in distinct(ensemble.molecule.mol, _stack(ranked), options.prune_rmsd)]
         removed += _removed("duplicate", len(ranked) - len(kept), f"{options.prune_rmsd:g} Å")
         ranked = kept
     if not options.rank:
         ranked = sorted(ranked, key=lambda c: c.index)
     relax = METHODS[options.relax] if options.relax else None
-    return replace(
-        ensemble,
-        conformers=tuple(ranked),
-        finishing=Finishing(relax, method, lowest, tuple(removed), tuple(problems)),
-    )
+    finishing = Finishing(relax, method, lowest, tuple(removed), _problems(measured))
+    return replace(ensemble, conformers=tuple(ranked), finishing=finishing)
 
 
 def unfinished(ensemble: Ensemble, options: FinishOptions, reason: str) -> Ensemble:
@@ -82,47 +121,19 @@ def unfinished(ensemble: Ensemble, options: FinishOptions, reason: str) -> Ensem
     if not options or not ensemble.conformers:
         return ensemble
     relax = METHODS[options.relax] if options.relax else None
-    problem = _problem(reason, len(ensemble.conformers))
+    problem = Problem(reason, REASONS[reason], len(ensemble.conformers))
     return replace(ensemble, finishing=Finishing(relax, problems=(problem,)))
 
 
-def _measured(
-    molecule: Molecule, conformers: Sequence[Conformer], relax: bool
-) -> tuple[list[Conformer], list[Problem]]:
-    """The conformers with their energies, relaxed and checked if asked for."""
-    x = _stack(conformers)
-    if not relax:
-        energies = mmff.energies(molecule.mol, x)
-        return [replace(c, energy_kcal_mol=float(e)) for c, e in zip(conformers, energies, strict=True)], []
-    minima = mmff.relax(molecule.mol, x)
-    moved = (minima.coordinates - minima.coordinates.mean(axis=1, keepdims=True)).astype(np.float32)
-    faults = find_faults(molecule, geometry_limits(molecule), moved)
-    bad = np.array([fault is not None for fault in faults])
-    energies = minima.energies.copy()
-    energies[bad] = mmff.energies(molecule.mol, x[bad])
-    problems = []
-    if bad.any():
-        words = ", ".join(f"{count} {fault}" for fault, count in Counter(f for f in faults if f).items())
-        problems.append(_problem("relaxation_rejected", int(bad.sum()), words))
-    if (minima.moving & ~bad).any():
-        problems.append(_problem("not_converged", int((minima.moving & ~bad).sum())))
-    return [
-        replace(c, coordinates=c.coordinates if failed else new, relaxed=not failed, energy_kcal_mol=float(energy))
-        for c, new, failed, energy in zip(conformers, moved, bad.tolist(), energies, strict=True)
-    ], problems
-
-
-def _energy(conformer: Conformer) -> float:
-    assert conformer.energy_kcal_mol is not None  # called only after `_measured`
-    return conformer.energy_kcal_mol
-
-
-def _stack(conformers: Sequence[Conformer]) -> np.ndarray:
-    return np.stack([c.coordinates for c in conformers])
-
-
-def _problem(reason: str, count: int, words: str = "") -> Problem:
-    return Problem(reason, REASONS[reason] + (f" ({words})" if words else ""), count)
+def _problems(measured: Sequence[Measured]) -> tuple[Problem, ...]:
+    counts = Counter(m.problem for m in measured)
+    faults = Counter(m.fault for m in measured if m.fault)
+    words = {"relaxation_rejected": f" ({', '.join(f'{count} {fault}' for fault, count in faults.items())})"}
+    return tuple(
+        Problem(reason, detail + words.get(reason, ""), counts[reason])
+        for reason, detail in REASONS.items()
+        if counts[reason]
+    )
 
 
 def _removed(reason: str, count: int, limit: str) -> list[Problem]:
@@ -131,3 +142,12 @@ def _removed(reason: str, count: int, limit: str) -> list[Problem]:
         "duplicate": f"closer than {limit} to a conformer that is kept",
     }
     return [Problem(reason, details[reason], count)] if count else []
+
+
+def _energy(conformer: Conformer) -> float:
+    assert conformer.energy_kcal_mol is not None  # asked only where there is a method
+    return conformer.energy_kcal_mol
+
+
+def _stack(conformers: Sequence[Conformer]) -> np.ndarray:
+    return np.stack([c.coordinates for c in conformers])
