@@ -50,13 +50,10 @@ def embed_all(
 def relaxed_guesses(molecule: Molecule, seeds: Sequence[int]) -> list[np.ndarray | None]:
     """ETKDGv3 guesses relaxed with MMFF94s; as embedded where the force field lacks parameters for the molecule."""
     guesses = embed_guesses(molecule, seeds)
-    if not mmff.has_parameters(molecule.mol):
-        return guesses
-    found = [k for k, guess in enumerate(guesses) if guess is not None]
-    if found:
-        for k, x in zip(
-            found, mmff.relax(molecule.mol, np.stack([guesses[k] for k in found])).coordinates, strict=True
-        ):
+    found = {k: guess for k, guess in enumerate(guesses) if guess is not None}
+    if found and mmff.has_parameters(molecule.mol):
+        relaxed = mmff.relax(molecule.mol, np.stack(list(found.values()))).coordinates
+        for k, x in zip(found, relaxed, strict=True):
             guesses[k] = x
     return guesses
 
