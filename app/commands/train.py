@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from app.commands.machine import describe_machine
 from models.data.automorphisms import add_automorphisms
 from models.data.datasets import read_excluded, read_set
-from models.data.packing import PackedSet, load_packed, pack, save_packed
+from models.data.packing import GuessOptions, PackedSet, load_packed, pack, save_packed
 from models.errors import DataError
 from models.training.config import TrainConfig, read_config, to_json
 from models.training.loop import half_is_faster, train
@@ -74,8 +74,10 @@ def packed_data(folder: Path, data: Sequence[Path], exclude: Sequence[Path], con
     if not exclude:
         raise DataError("name the test sets with --exclude, so that no test molecule is trained on")
     with console.status("featurising molecules"):
-        molecules = (molecule for source in data for molecule in read_set(source))
-        blocks, counts = pack(molecules, read_excluded(exclude), config.bucket_sizes, 2, config.relax_guesses)
+        times = {source: config.repeats.get(source.stem, 1) for source in data}
+        molecules = (replace(molecule, visits=times[source]) for source in data for molecule in read_set(source))
+        options = GuessOptions(config.relax_guesses, config.embed_guesses, config.guess_radius_ang)
+        blocks, counts = pack(molecules, read_excluded(exclude), config.bucket_sizes, 2, options)
     if config.automorphisms:
         with console.status("looking for equivalent atoms"):
             blocks = [add_automorphisms(block, config.automorphisms) for block in blocks]

@@ -7,14 +7,18 @@ feature tells them apart.  Two mirror-image stereocentres cannot.  The bond grap
 Axes: M molecules, N padded atoms, Q quadruples, A automorphisms.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rdkit import Chem
 
-from models.data.packing import PackedSet
+if TYPE_CHECKING:
+    from models.data.packing import PackedSet
 from models.structure import Features
 
 MAX_MATCHES = 1_000  # renumberings of one molecule that are looked at; enough for 97 % of QM9

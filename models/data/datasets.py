@@ -28,12 +28,14 @@ class ReferenceMolecule:
         numbers: Atomic numbers.  [N]
         coordinates: Å.  [C, N, 3]
         guesses: Rough structures, such as ETKDG makes them, Å; None if the set has none.  [G, N, 3]
+        visits: How often one pass of a training over the data comes by.
     """
 
     smiles: str
     numbers: np.ndarray
     coordinates: np.ndarray
     guesses: np.ndarray | None = None
+    visits: int = 1
 
 
 def read_set(path: Path) -> Iterator[ReferenceMolecule]:

@@ -1,6 +1,6 @@
 """Rough structures to start from, by RDKit's distance geometry."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,16 @@ def embed_guesses(molecule: Molecule, seeds: Sequence[int]) -> list[np.ndarray |
     Returns:
         Coordinates in the molecule's atom order, Å [N, 3], or None where RDKit found none in time.
     """
-    mol = Chem.Mol(molecule.mol)
+    return embed(molecule.mol, seeds)
+
+
+def embed(mol: Chem.Mol, seeds: Iterable[int]) -> list[np.ndarray | None]:
+    """As `embed_guesses`, for a bare molecule with explicit hydrogens, which stays as it is."""
+    copy = Chem.Mol(mol)
     parameters: Any = rdDistGeom.ETKDGv3()
     parameters.timeout = EMBED_TIMEOUT_S
     parameters.numThreads = 1
-    return [_embed(mol, parameters, seed) for seed in seeds]
+    return [_embed(copy, parameters, seed) for seed in seeds]
 
 
 def embed_all(

@@ -15,7 +15,8 @@ from models.data import mmff
 from models.data.datasets import ReferenceMolecule
 from models.data.elements import ELEMENT_CODE
 from models.data.features import build_features
-from models.geometry.alignment import rmsd
+from models.data.guess import embed
+from models.data.pairing import Pairs, pair_guesses
 from models.structure import Features
 
 MOST_CONFORMERS = 32  # of one molecule; evenly spaced ones are taken, so that an ensemble keeps its breadth
@@ -36,6 +37,7 @@ class PackedSet:
         guesses_of: First guess of each molecule, and how many there are.  [M, 2] int32
         guesses: Centred, Å.  [G, N, 3] float32
         targets: Conformer that is nearest to each guess.  [G] int32
+        visits: How often one pass comes by each molecule.  [M] int16
         automorphisms: Renumberings that no feature notices, padded with the identity; see `models.data.automorphisms`.
             None unless they were asked for.  [M, A, N] int16
     """
@@ -50,6 +52,7 @@ class PackedSet:
     guesses_of: np.ndarray
     guesses: np.ndarray
     targets: np.ndarray
+    visits: np.ndarray
     automorphisms: np.ndarray | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -64,20 +67,36 @@ class Member:
     Attributes:
         features: Features.
         coordinates: Conformers, centred, Å.  [C, N, 3] float32
-        guesses: Centred, Å.  [G, N, 3] float32
-        targets: Conformer that is nearest to each guess.  [G]
+        pairs: Guesses, numbered as the conformers that are nearest to them.
+        visits: How often one pass comes by.
     """
 
     features: Features
     coordinates: np.ndarray
-    guesses: np.ndarray
-    targets: np.ndarray
+    pairs: Pairs
+    visits: int
 
 
-def featurise(molecule: ReferenceMolecule, excluded: frozenset[str], relax_guesses: bool = False) -> Member | str:
-    """Features and centred coordinates of a training molecule, or the word for why it is left out.
+@dataclass(frozen=True)
+class GuessOptions:
+    """Which guesses paths may begin at.
 
-    With `relax_guesses` each guess comes a second time, relaxed with MMFF94s where that knows the molecule.
+    Attributes:
+        relax: Whether each guess is there a second time, relaxed with MMFF94s.
+        embed: ETKDG guesses that are made for molecules that come without.
+        radius_ang: Embedded guesses that are further than this from every conformer, all atoms, are left out: where
+            only one conformer of a molecule is known, far guesses would all be led to it.
+    """
+
+    relax: bool = False
+    embed: int = 0
+    radius_ang: float = 0.6
+
+
+def featurise(
+    molecule: ReferenceMolecule, excluded: frozenset[str], options: GuessOptions = GuessOptions()
+) -> Member | str:
+    """Features, centred coordinates and guesses of a training molecule, or the word for why it is left out.
 
     The handedness of each quadruple is read off the coordinates: in cages such as adamantane the SMILES fixes the tags
     only up to a renumbering of equivalent atoms.
@@ -100,25 +119,22 @@ def featurise(molecule: ReferenceMolecule, excluded: frozenset[str], relax_guess
     a, b, c, d = (x[0, quadruples[:, k]] for k in range(4))
     wrong = np.einsum("qd,qd->q", a - d, np.cross(b - d, c - d)) < 0
     quadruples[wrong, :2] = quadruples[wrong, 1::-1]
-    guesses = _centred(molecule.guesses) if molecule.guesses is not None else x[:0]
-    if relax_guesses and len(guesses) and mmff.has_parameters(mol):
-        guesses = np.concatenate((guesses, _centred(mmff.relax(mol, guesses).coordinates)))
-    return Member(
-        Features(features.tokens, features.pairs, features.bonded, quadruples), x, guesses, nearest_of(guesses, x)
-    )
+    features = Features(features.tokens, features.pairs, features.bonded, quadruples)
+    return Member(features, x, _pairs(molecule, mol, features, x, options), molecule.visits)
 
 
-def nearest_of(mobile: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Index of the nearest target of each structure, by RMSD of all atoms in their order.
-
-    [G, N, 3], [C, N, 3] -> [G]
-    """
-    if not len(mobile):
-        return np.zeros(0, dtype=np.int32)
-    first, second = torch.from_numpy(mobile), torch.from_numpy(target)
-    mask = torch.ones(1, mobile.shape[1], dtype=torch.bool).expand(len(mobile) * len(target), -1)
-    pairs = (first.repeat_interleave(len(target), 0), second.repeat(len(mobile), 1, 1))
-    return rmsd(*pairs, mask).view(len(mobile), len(target)).argmin(1).numpy().astype(np.int32)
+def _pairs(
+    molecule: ReferenceMolecule, mol: Chem.Mol, features: Features, x: np.ndarray, options: GuessOptions
+) -> Pairs:
+    """Guesses of the set, or else embedded ones; each also relaxed, if asked for; all paired with conformers."""
+    given = molecule.guesses
+    if given is None:
+        made = embed(mol, range(options.embed))
+        given = np.array([guess for guess in made if guess is not None]).reshape(-1, *x.shape[1:])
+    if options.relax and len(given) and mmff.has_parameters(mol):
+        given = np.concatenate((given, mmff.relax(mol, given).coordinates))
+    pairs = pair_guesses(features, molecule.numbers == 1, _centred(given), x)
+    return pairs if molecule.guesses is not None else pairs.within(options.radius_ang)
 
 
 def pack(
@@ -126,7 +142,7 @@ def pack(
     excluded: Iterable[str],
     edges: tuple[int, ...],
     processes: int,
-    relax_guesses: bool = False,
+    options: GuessOptions = GuessOptions(),
 ) -> tuple[list[PackedSet], dict[str, int]]:
     """Featurise a set and pack it into one block per size bucket.
 
@@ -135,7 +151,7 @@ def pack(
         excluded: Flat SMILES to leave out.
         edges: Largest atom count of each bucket, ascending; larger molecules are left out.
         processes: Worker processes.
-        relax_guesses: See `featurise`.
+        options: Which guesses there are.
 
     Returns:
         One block per bucket that has members.
@@ -143,7 +159,7 @@ def pack(
     """
     buckets: dict[int, list[Member]] = {edge: [] for edge in edges}
     counts: dict[str, int] = {"kept": 0}
-    work = partial(featurise, excluded=frozenset(excluded), relax_guesses=relax_guesses)
+    work = partial(featurise, excluded=frozenset(excluded), options=options)
     with get_context("spawn").Pool(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for result in pool.imap(work, molecules, chunksize=64):
             size = 0 if isinstance(result, str) else result.features.num_tokens
@@ -176,26 +192,23 @@ def load_packed(path: Path) -> list[PackedSet]:
     return [PackedSet(**blocks[number]) for number in sorted(blocks, key=int)]
 
 
-def visits(block: PackedSet, least_per_size: int, ensemble_repeats: int) -> np.ndarray:
+def visited_rows(block: PackedSet, least_per_size: int) -> np.ndarray:
     """Molecules that one pass visits; some come more than once.
 
     Molecules of rare sizes are repeated so that small molecules are learned too: QM9 has four molecules of five atoms
     and 17,000 of nineteen, and without this a user's first try, such as ethanol, is the least trained of all.
-    Molecules with guesses come with an ensemble, of which each visit shows one conformer.
 
     Args:
         block: The set.
         least_per_size: Fewest visits to each atom count.
-        ensemble_repeats: Visits to each molecule that has guesses.
 
     Returns:
         Rows of the block.  [V]
     """
-    times = np.where(block.guesses_of[:, 1] > 0, ensemble_repeats, 1)
-    rows = [np.repeat(np.arange(len(block.counts)), times)]
+    rows = [np.repeat(np.arange(len(block.counts)), block.visits)]
     for size in np.unique(block.counts).tolist():
         members = np.flatnonzero(block.counts == size)
-        missing = least_per_size - int(times[members].sum())
+        missing = least_per_size - int(block.visits[members].sum())
         if missing > 0:
             rows.append(np.resize(members, missing))
     return np.concatenate(rows)
@@ -206,7 +219,7 @@ def _block(members: list[Member], size: int) -> PackedSet:
     most = max(1, max(len(m.features.quadruples) for m in members))
     conformers, guesses_of = (
         np.stack((np.cumsum(numbers) - np.array(numbers), numbers), axis=1).astype(np.int32)
-        for numbers in ([len(m.coordinates) for m in members], [len(m.guesses) for m in members])
+        for numbers in ([len(m.coordinates) for m in members], [len(m.pairs.guesses) for m in members])
     )
     block = PackedSet(
         tokens=np.zeros((total, size, members[0].features.tokens.shape[1]), dtype=np.uint8),
@@ -218,9 +231,8 @@ def _block(members: list[Member], size: int) -> PackedSet:
         coordinates=np.zeros((conformers[:, 1].sum(), size, 3), dtype=np.float32),
         guesses_of=guesses_of,
         guesses=np.zeros((guesses_of[:, 1].sum(), size, 3), dtype=np.float32),
-        targets=np.concatenate([m.targets + first for m, first in zip(members, conformers[:, 0], strict=True)]).astype(
-            np.int32
-        ),
+        targets=np.concatenate([m.pairs.targets + first for m, (first, _) in zip(members, conformers, strict=True)]),
+        visits=np.array([m.visits for m in members], dtype=np.int16),
     )
     for row, member in enumerate(members):
         features, n = member.features, member.features.num_tokens
@@ -230,7 +242,7 @@ def _block(members: list[Member], size: int) -> PackedSet:
         block.quadruples[row, : len(features.quadruples)] = features.quadruples
         for (first, number), into, values in (
             (conformers[row], block.coordinates, member.coordinates),
-            (guesses_of[row], block.guesses, member.guesses),
+            (guesses_of[row], block.guesses, member.pairs.guesses),
         ):
             into[first : first + number, :n] = values
     return block

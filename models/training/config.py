@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from models.errors import DataError
@@ -41,11 +41,13 @@ class TrainConfig:
         half: `auto` measures bfloat16 against float32, `on` and `off` choose.
         compile: Fuse the network with torch.compile.
         least_per_size: Molecules of an atom count that has fewer are repeated up to this many.
-        ensemble_repeats: Visits, in one pass over the data, to each molecule that comes with an ensemble and guesses.
+        repeats: Visits to each molecule in one pass over the data, by file name without its ending; 1 by default.
         warm_share: Share of those visits on which the path begins at a guess and not at noise.
         warm_earliest: Smallest time at which such a path begins.
         warm_latest: Largest time at which it begins.
         relax_guesses: Whether each guess is there a second time, relaxed with MMFF94s.
+        embed_guesses: ETKDG guesses that are made for molecules that come without.
+        guess_radius_ang: Those that are further than this from every conformer are left out, Å.
         initial: Weights to start from (safetensors); empty for random ones.
         bucket_sizes: Largest atom count of each size bucket; larger molecules are left out.
     """
@@ -70,11 +72,13 @@ class TrainConfig:
     half: str = "auto"
     compile: bool = True
     least_per_size: int = 0
-    ensemble_repeats: int = 1
+    repeats: dict[str, int] = field(default_factory=dict)
     warm_share: float = 0.0
     warm_earliest: float = 0.5
     warm_latest: float = 0.95
     relax_guesses: bool = False
+    embed_guesses: int = 0
+    guess_radius_ang: float = 0.6
     initial: str = ""
     bucket_sizes: tuple[int, ...] = (20, 29)
 
@@ -97,8 +101,13 @@ class TrainConfig:
                 f"warm starts are between {self.warm_earliest} and {self.warm_latest}; allowed: above 0, below 1, "
                 "the earliest first"
             )
-        if self.ensemble_repeats < 1:
-            raise DataError(f"ensemble_repeats is {self.ensemble_repeats}; allowed: 1 or more")
+        if min(self.repeats.values(), default=1) < 1:
+            raise DataError(f"repeats is {self.repeats}; allowed: 1 or more for each file")
+        if self.embed_guesses < 0 or self.guess_radius_ang <= 0:
+            raise DataError(
+                f"embed_guesses is {self.embed_guesses} and guess_radius_ang {self.guess_radius_ang}; allowed: 0 or more, "
+                "and above 0"
+            )
         if not 0 < self.decay_share <= 1:
             raise DataError(f"decay_share is {self.decay_share}; allowed: above 0, up to 1")
         if self.half not in ("auto", "on", "off"):

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from models.data.packing import PackedSet, visits
+from models.data.packing import PackedSet, visited_rows
 from models.errors import DataError
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.samplers.prior import build_prior
@@ -71,7 +71,7 @@ def train(
         progress = Progress(**load_checkpoint(folder, module, average, optimizers))
     buckets = [ResidentSet(block, device) for block in data]
     sizes = [max(1, config.tokens_per_step // bucket.size) for bucket in buckets]
-    rows_of = [visits(block, config.least_per_size, config.ensemble_repeats) for block in data]
+    rows_of = [visited_rows(block, config.least_per_size) for block in data]
     order = BatchOrder([len(rows) for rows in rows_of], sizes, config.seed)
     warm = WarmStarts(config.warm_share, config.warm_earliest, config.warm_latest)
     prior = build_prior(config.prior, config.prior_std_ang)

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from models.data.features import build_features
 from models.data.molecule import read_smiles
 from models.data.packing import (
     MOST_CONFORMERS,
+    GuessOptions,
     PackedSet,
     featurise,
     load_packed,
-    nearest_of,
     pack,
     save_packed,
-    visits,
+    visited_rows,
 )
 
 
@@ -113,11 +113,20 @@ def ensemble(references):
     return ReferenceMolecule(chiral.smiles, chiral.numbers, np.stack((first, second)), np.stack(guesses))
 
 
-def test_guesses_are_matched_with_the_nearest_conformer(ensemble):
-    member = featurise(ensemble, frozenset())
-    assert member.targets.tolist() == [1, 0, 1]
-    np.testing.assert_allclose(member.guesses.mean(1), 0, atol=1e-5)
-    assert nearest_of(member.guesses[:0], member.coordinates).shape == (0,)
+def test_guesses_are_paired_with_the_nearest_conformer(ensemble):
+    pairs = featurise(ensemble, frozenset()).pairs
+    assert pairs.targets.tolist() == [1, 0, 1]
+    np.testing.assert_allclose(pairs.guesses.mean(1), 0, atol=1e-5)
+    assert (pairs.rmsd_ang < 0.1).all()
+
+
+def test_molecules_without_guesses_get_near_ones(references):
+    reference = next(r for r in references if r.smiles == "CCO")
+    assert not len(featurise(reference, frozenset()).pairs.guesses)
+    many, near = (featurise(reference, frozenset(), GuessOptions(embed=9, radius_ang=r)).pairs for r in (9.0, 0.3))
+    assert len(many.guesses) == 9 > len(near.guesses) > 0
+    assert (near.rmsd_ang <= 0.3).all() and many.rmsd_ang.max() > 0.3
+    assert not near.targets.any()
 
 
 def test_blocks_hold_every_conformer_and_guess_of_a_molecule(references, ensemble):
@@ -141,19 +150,18 @@ def test_large_ensembles_keep_their_breadth(ensemble):
         np.testing.assert_allclose(member.coordinates[kept], many[given] - many[given].mean(0), atol=1e-4)
 
 
-def test_rare_sizes_and_ensembles_are_visited_more_often(references, ensemble):
-    (block,), _ = pack([*references, ensemble], (), (16,), processes=1)
-    plain = visits(block, 0, 1)
-    assert sorted(plain.tolist()) == list(range(len(block.counts)))
-    often = np.bincount(visits(block, 0, 5))
-    assert often[block.guesses_of[:, 1] > 0].tolist() == [5] and often.sum() == len(block.counts) + 4
-    per_size = np.bincount(block.counts[visits(block, 12, 5)])
+def test_rare_sizes_and_repeated_sets_are_visited_more_often(references, ensemble):
+    (block,), _ = pack([*references, replace(ensemble, visits=5)], (), (16,), processes=1)
+    often = np.bincount(visited_rows(block, 0))
+    assert sorted(often.tolist()) == [1] * 20 + [5]
+    assert often[block.guesses_of[:, 1] > 0].tolist() == [5]
+    per_size = np.bincount(block.counts[visited_rows(block, 12)])
     assert (per_size[np.unique(block.counts)] >= 12).all()
     assert per_size.max() == max(12, np.bincount(block.counts).max() + 4)
 
 
 def test_relaxed_guesses_come_beside_the_raw_ones(ensemble):
-    raw, both = (featurise(ensemble, frozenset(), relax_guesses=flag) for flag in (False, True))
+    raw, both = (featurise(ensemble, frozenset(), GuessOptions(relax=flag)).pairs for flag in (False, True))
     assert np.array_equal(both.guesses[:3], raw.guesses)
     assert both.guesses.shape[0] == both.targets.shape[0] == 6
     mol = read_smiles(ensemble.smiles)

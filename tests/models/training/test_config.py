@@ -73,7 +73,8 @@ def test_missing_network_is_named(train_config):
         ({"warm_share": 1.5}, "warm_share is 1.5; allowed: 0 to 1"),
         ({"warm_share": 0.5}, "warm_starts off; turn it on"),
         ({"warm_earliest": 0.9, "warm_latest": 0.6}, "the earliest first"),
-        ({"ensemble_repeats": 0}, "ensemble_repeats is 0"),
+        ({"repeats": {"qm9": 0}}, "allowed: 1 or more for each file"),
+        ({"embed_guesses": -1}, "embed_guesses is -1"),
     ],
 )
 def test_warm_starts_that_make_no_sense_are_refused(train_config, changes, words):
