@@ -105,7 +105,7 @@ class TrainConfig:
             raise DataError(f"repeats is {self.repeats}; allowed: 1 or more for each file")
         if self.embed_guesses < 0 or self.guess_radius_ang <= 0:
             raise DataError(
-                f"embed_guesses is {self.embed_guesses} and guess_radius_ang {self.guess_radius_ang}; allowed: 0 or more, "
+                f"embed_guesses is {self.embed_guesses}, guess_radius_ang {self.guess_radius_ang}; allowed: 0 or more, "
                 "and above 0"
             )
         if not 0 < self.decay_share <= 1:
