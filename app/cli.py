@@ -192,7 +192,10 @@ def evaluate(
     weights: Weights = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a training run; its averaged weights are used.")] = None,
     sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "ode",
-    start: Annotated[str, typer.Option(help="noise, or etkdg to begin at an ETKDG guess.")] = "noise",
+    start: Annotated[
+        str, typer.Option(help="noise, etkdg to begin at an ETKDG guess, or mmff94s at a relaxed one.")
+    ] = "noise",
+    tries: Annotated[int, typer.Option(help="Relaxed guesses for each conformer; the lowest is taken.")] = 1,
     start_time: Annotated[
         float | None, typer.Option(help="Share of the guess at the start; for --start etkdg.")
     ] = None,
@@ -213,7 +216,7 @@ def evaluate(
     from app.settings import default_weights_dir
     from models.pipeline import build_options
 
-    options = build_options(start, steps, start_time, kind=sampler)
+    options = build_options(start, steps, start_time, kind=sampler, tries=tries)
     config = command.EvaluationConfig(
         max_references, max_molecules, command.parse_thresholds(thresholds), seed, processes, baseline
     )
@@ -228,7 +231,10 @@ def challenge(
     run: Annotated[Path | None, typer.Option(help="Folder of a training run; its averaged weights are used.")] = None,
     count: Annotated[int, typer.Option("--num-conformers", "-n", min=1, help="Structures of each molecule.")] = 4,
     sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "ode",
-    start: Annotated[str, typer.Option(help="noise, or etkdg to begin at an ETKDG guess.")] = "noise",
+    start: Annotated[
+        str, typer.Option(help="noise, etkdg to begin at an ETKDG guess, or mmff94s at a relaxed one.")
+    ] = "noise",
+    tries: Annotated[int, typer.Option(help="Relaxed guesses for each conformer; the lowest is taken.")] = 1,
     start_time: Annotated[
         float | None, typer.Option(help="Share of the guess at the start; for --start etkdg.")
     ] = None,
@@ -251,7 +257,7 @@ def challenge(
     from models.evaluation.challenge import SHIPPED
     from models.pipeline import build_options
 
-    options = build_options(start, steps, start_time, kind=sampler)
+    options = build_options(start, steps, start_time, kind=sampler, tries=tries)
     folder = weights or default_weights_dir()
     command.run(data or SHIPPED, model, folder, run, options, count, seed, baseline, device, out)
 

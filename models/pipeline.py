@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from models.data.batch import pad, split_by_size
-from models.data.guess import Guesser, embed_all
+from models.data.guess import Guesser, Recipe, guess_all
 from models.data.verify import REASONS, GeometryLimits, find_faults, geometry_limits
 from models.errors import SamplerError
 from models.networks.conditioned import ConditionedDenoiser
@@ -27,10 +27,11 @@ _REASONS = REASONS | {
     "no_guess": "ETKDG could not embed the molecule in time; start from noise",
     "stopped": "the work was ended before this conformer was finished; ask for less, or wait longer",
 }
-STARTS = ("noise", "etkdg")
+STARTS = ("noise", "etkdg", "mmff94s")
 DEFAULT_START = "noise"
-STEPS = {"noise": 50, "etkdg": 5}  # where nothing else is asked for
-START_TIME = 0.8
+STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # where nothing else is asked for
+START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
+MAX_TRIES = 32
 PAIR_BUDGET = 64 * 48**2  # padded pairs in one batch: bounds memory, and matrices are then large enough to be fast
 
 
@@ -50,8 +51,9 @@ class SampleOptions:
         noise_scale: gamma of the SDE.
         rounds: How often at most each conformer is drawn before it is given up.
         half: Run matrix products in bfloat16.
-        start: `noise`, or `etkdg` to begin at an ETKDG guess that was mixed with noise.
+        start: `noise`; `etkdg` to begin at an ETKDG guess that was mixed with noise; `mmff94s` to relax it first.
         start_time: Share of the guess in that mixture, the time at which paths then begin; 0 from noise.
+        tries: Relaxed guesses that are made for each conformer, of which the lowest in energy is taken.
     """
 
     kind: str = "ode"
@@ -63,6 +65,7 @@ class SampleOptions:
     half: bool = False
     start: str = "noise"
     start_time: float = 0.0
+    tries: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what no sampler can do."""
@@ -79,6 +82,8 @@ class SampleOptions:
                 "sampler kind 'sde' needs the score of paths from noise, which a guess does not have; use 'ode' or "
                 "'heun', or start 'noise'"
             )
+        if not 1 <= self.tries <= (MAX_TRIES if self.start == "mmff94s" else 1):
+            raise SamplerError(f"tries is {self.tries}; allowed: 1 to {MAX_TRIES} with start 'mmff94s', else 1")
         if self.kind not in KINDS:
             raise SamplerError(f"unknown sampler {self.kind!r}; allowed: {', '.join(KINDS)}")
         if not 1 <= self.steps <= MAX_STEPS:
@@ -96,7 +101,7 @@ def build_options(
         SamplerError: As for `SampleOptions`.
     """
     if start_time is None:
-        start_time = START_TIME if start == "etkdg" else 0.0
+        start_time = START_TIME.get(start, 0.0)
     return SampleOptions(
         start=start, steps=STEPS.get(start, 1) if steps is None else steps, start_time=start_time, **rest
     )
@@ -121,7 +126,7 @@ def generate(
     should_stop: Callable[[], bool] = lambda: False,
     on_done: Callable[[int], None] = lambda count: None,
     on_structure: Callable[[Draw, np.ndarray, str | None], None] = lambda draw, x, fault: None,
-    guesser: Guesser = embed_all,
+    guesser: Guesser = guess_all,
 ) -> list[Ensemble]:
     """Sample verified conformers of several molecules in shared batches.
 
@@ -139,7 +144,7 @@ def generate(
         on_done: Called with the number of conformers that have just been settled, good or given up.
         on_structure: Called with every structure drawn and its fault or None; evaluation counts by it.  Without a guess
             to start from there is no structure, and it gets one of NaN.
-        guesser: Makes the guesses of start `etkdg`, those of a batch in one call.
+        guesser: Makes the guesses of warm starts, those of a batch in one call.
 
     Returns:
         One ensemble per molecule.
@@ -224,8 +229,9 @@ def _sample_batch(
     items = [molecules[d.molecule].features for d in draws]
     size = -(-max(item.num_tokens for item in items) // 8) * 8
     known, guess = np.ones(len(draws), dtype=bool), None
-    if options.start == "etkdg":
-        guess, known = _guesses(molecules, draws, size, guesser, check_stop)
+    if options.start != "noise":
+        recipe = Recipe(options.start == "mmff94s", options.tries)
+        guess, known = _guesses(molecules, draws, size, guesser, check_stop, recipe)
     batch = pad(items, size).to(model.device)
     noise = SeededNoise([d.seed for d in draws], [item.num_tokens for item in items])
     config = StepConfig(options.kind, options.quotient, options.noise_scale, model.prior_std_ang)
@@ -241,13 +247,18 @@ def _sample_batch(
 
 
 def _guesses(
-    molecules: Sequence[Molecule], draws: list[Draw], size: int, guesser: Guesser, check_stop: Callable[..., None]
+    molecules: Sequence[Molecule],
+    draws: list[Draw],
+    size: int,
+    guesser: Guesser,
+    check_stop: Callable[..., None],
+    recipe: Recipe,
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Guesses padded to `size`, [B, N, 3], and for which draws there is one, [B]."""
     x, known = torch.zeros(len(draws), size, 3), np.zeros(len(draws), dtype=bool)
     rows_of = _rows_of(draws)
     seeds = [[draws[row].seed for row in rows] for rows in rows_of.values()]
-    found = guesser([molecules[m] for m in rows_of], seeds, check_stop)
+    found = guesser([molecules[m] for m in rows_of], seeds, check_stop, recipe)
     for rows, guesses in zip(rows_of.values(), found, strict=True):
         for row, guess in zip(rows, guesses, strict=True):
             known[row] = guess is not None

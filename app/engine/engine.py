@@ -11,7 +11,7 @@ import structlog
 
 from app.engine.packing import pack
 from app.engine.ticket import Ticket
-from models.data.guess import Guesser, embed_all
+from models.data.guess import Guesser, guess_all
 from models.errors import ModelError
 from models.pipeline import SampleOptions, generate
 from models.structure import Ensemble, Molecule
@@ -44,7 +44,7 @@ class Engine:
         load: Callable[[], Model],
         probe: Callable[[], Molecule],
         max_waiting: int,
-        guesser: Callable[[], Guesser] = lambda: embed_all,
+        guesser: Callable[[], Guesser] = lambda: guess_all,
     ) -> None:
         self._load, self._probe, self._max_waiting, self._guesser = load, probe, max_waiting, guesser
         self._waiting: deque[Ticket] = deque()

@@ -1,4 +1,4 @@
-"""Embedding of one molecule: ETKDG guesses to start from, one for each seed."""
+"""Embedding of one molecule: guesses to start from, one for each seed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.intake.job import Job, Loss
 if TYPE_CHECKING:
     import numpy as np
 
+    from models.data.guess import Recipe
     from models.structure import Molecule
 
 
@@ -20,21 +21,23 @@ class Embedding(Job["list[np.ndarray | None] | None"]):
     Attributes:
         molecule: What to embed.
         seeds: One for each guess.
+        recipe: How each is made.
     """
 
     molecule: Molecule
     seeds: tuple[int, ...]
+    recipe: Recipe
 
     @property
     def patience(self) -> float:
-        """Each guess may take as long as the reading of a text."""
-        return float(len(self.seeds))
+        """Each try for a guess may take as long as the reading of a text."""
+        return float(len(self.seeds) * self.recipe.tries)
 
     def run(self) -> list[np.ndarray | None]:
         """The guesses, Å [N, 3], or None for each that ETKDG did not find."""
-        from models.data.guess import embed_guesses
+        from models.data.guess import make_guesses
 
-        return embed_guesses(self.molecule, self.seeds)
+        return make_guesses(self.molecule, self.seeds, self.recipe)
 
     def lost(self, loss: Loss) -> None:
         """No guess, and a sign that more of the same would be lost too."""

@@ -1,4 +1,4 @@
-"""ETKDG guesses for the sampler, made in the child processes."""
+"""Guesses for the sampler, made in the child processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from app.intake.embedding import Embedding
 from app.intake.pool import ChildPool
+from models.data.guess import RAW, Recipe
 from models.structure import Molecule
 
 _SEEDS_AT_ONCE = 4  # in one job: few, so that readings of other requests get their turn in between
@@ -30,7 +31,11 @@ class PoolGuesser:
         self._lost: set[int] = set()  # by identity: the caller holds the molecules while it samples them
 
     def __call__(
-        self, molecules: Sequence[Molecule], seeds: Sequence[Sequence[int]], check_stop: Callable[[], None]
+        self,
+        molecules: Sequence[Molecule],
+        seeds: Sequence[Sequence[int]],
+        check_stop: Callable[[], None],
+        recipe: Recipe = RAW,
     ) -> list[list[np.ndarray | None]]:
         """Guesses of each seed of each molecule, Å [N, 3], or None where there is none."""
         guesses: list[list[np.ndarray | None]] = [[None] * len(own) for own in seeds]
@@ -42,7 +47,7 @@ class PoolGuesser:
                 while left and len(running) < len(self._pool):
                     k, part = left.popleft()
                     if id(molecules[k]) not in self._lost:
-                        job = Embedding(molecules[k], tuple(seeds[k][part]))
+                        job = Embedding(molecules[k], tuple(seeds[k][part]), recipe)
                         running[self._pool.submit(job)] = k, part
                 for future in wait(running, _LOOK_EVERY_S, FIRST_COMPLETED).done:
                     k, part = running.pop(future)

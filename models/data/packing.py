@@ -84,13 +84,14 @@ class GuessOptions:
     Attributes:
         relax: Whether each guess is there a second time, relaxed with MMFF94s.
         embed: ETKDG guesses that are made for molecules that come without.
-        radius_ang: Embedded guesses that are further than this from every conformer, all atoms, are left out: where
-            only one conformer of a molecule is known, far guesses would all be led to it.
+        radius_ang: Guesses that are further than this from every conformer, all atoms, are left out.  Where such a one
+            should go is a matter of chance, so it would teach to stay; and where only one conformer of a molecule is
+            known, all guesses would be led to it.
     """
 
     relax: bool = False
     embed: int = 0
-    radius_ang: float = 0.6
+    radius_ang: float = 1.0
 
 
 def featurise(
@@ -133,8 +134,7 @@ def _pairs(
         given = np.array([guess for guess in made if guess is not None]).reshape(-1, *x.shape[1:])
     if options.relax and len(given) and mmff.has_parameters(mol):
         given = np.concatenate((given, mmff.relax(mol, given).coordinates))
-    pairs = pair_guesses(features, molecule.numbers == 1, _centred(given), x)
-    return pairs if molecule.guesses is not None else pairs.within(options.radius_ang)
+    return pair_guesses(features, molecule.numbers == 1, _centred(given), x).within(options.radius_ang)
 
 
 def pack(

@@ -47,7 +47,7 @@ class TrainConfig:
         warm_latest: Largest time at which it begins.
         relax_guesses: Whether each guess is there a second time, relaxed with MMFF94s.
         embed_guesses: ETKDG guesses that are made for molecules that come without.
-        guess_radius_ang: Those that are further than this from every conformer are left out, Å.
+        guess_radius_ang: Guesses that are further than this from every conformer are left out, Å.
         initial: Weights to start from (safetensors); empty for random ones.
         bucket_sizes: Largest atom count of each size bucket; larger molecules are left out.
     """
@@ -78,7 +78,7 @@ class TrainConfig:
     warm_latest: float = 0.95
     relax_guesses: bool = False
     embed_guesses: int = 0
-    guess_radius_ang: float = 0.6
+    guess_radius_ang: float = 1.0
     initial: str = ""
     bucket_sizes: tuple[int, ...] = (20, 29)
 

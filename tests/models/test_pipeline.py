@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.data.batch import pad
-from models.data.guess import embed_all, embed_guesses
+from models.data.guess import Recipe, embed_guesses, guess_all, make_guesses
 from models.errors import SamplerError
 from models.geometry.alignment import rmsd
 from models.networks.conditioned import ConditionedDenoiser
@@ -385,9 +385,9 @@ def test_molecule_without_a_guess_says_so_and_leaves_its_neighbours_alone(oracle
     module.factor = torch.ones(1)
     asked = []
 
-    def guesser(molecules, seeds, check_stop):
+    def guesser(molecules, seeds, check_stop, recipe):
         asked.extend(seed for own in seeds for seed in own)
-        found = embed_all(molecules, seeds, check_stop)
+        found = guess_all(molecules, seeds, check_stop, recipe)
         return [[None] * len(own) if m is bad else own for m, own in zip(molecules, found, strict=True)]
 
     options = build_options("etkdg", rounds=2)
@@ -405,8 +405,8 @@ def test_stop_is_asked_while_guesses_are_made(model, molecule_of):
         asked.append(True)
         return len(asked) == 2
 
-    def guesser(molecules, seeds, check_stop):
-        embed_all(molecules, seeds, check_stop)
+    def guesser(molecules, seeds, check_stop, recipe):
+        guess_all(molecules, seeds, check_stop, recipe)
         raise AssertionError("the second of three guesses should not have been made")
 
     (ensemble,) = generate(model, [molecule_of("CCO")], [3], [1], WARM, should_stop=should_stop, guesser=guesser)
@@ -416,7 +416,9 @@ def test_stop_is_asked_while_guesses_are_made(model, molecule_of):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"start": "crest"}, "unknown start 'crest'; allowed: noise, etkdg"),
+        ({"start": "crest"}, "unknown start 'crest'; allowed: noise, etkdg, mmff94s"),
+        ({"start": "etkdg", "tries": 3}, "tries is 3; allowed: 1 to 32 with start 'mmff94s', else 1"),
+        ({"start": "mmff94s", "tries": 33}, "tries is 33; allowed: 1 to 32"),
         ({"start": "etkdg", "start_time": 1.0}, "start_time is 1.0; allowed: above 0, below 1"),
         ({"start": "etkdg", "start_time": 0.0}, "start_time is 0.0; allowed: above 0, below 1"),
         ({"start": "noise", "start_time": 0.5}, "leave it out, or take start 'etkdg'"),
@@ -431,4 +433,24 @@ def test_start_that_cannot_be_is_refused(given, words):
 def test_each_start_has_its_own_steps():
     assert (build_options().steps, build_options("etkdg").steps) == (STEPS["noise"], STEPS["etkdg"])
     assert build_options("etkdg", steps=3, start_time=0.6) == SampleOptions(steps=3, start="etkdg", start_time=0.6)
-    assert build_options("etkdg").start_time == START_TIME
+    for begin in ("etkdg", "mmff94s"):
+        assert build_options(begin).start_time == START_TIME[begin]
+
+
+def test_relaxed_start_begins_at_the_lowest_of_its_guesses(model, molecule_of):
+    molecule, asked = molecule_of("OCC(N)CO"), []
+
+    def guesser(molecules, seeds, check_stop, recipe):
+        asked.append(recipe)
+        return guess_all(molecules, seeds, check_stop, recipe)
+
+    options = build_options("mmff94s", start_time=0.9999, tries=4, rounds=1)
+    drawn = {}
+    generate(
+        model, [molecule], [1], [4], options,
+        on_structure=lambda draw, x, fault: drawn.update(x=x.copy()), guesser=guesser,
+    )  # fmt: skip
+    assert asked == [Recipe(relax=True, tries=4)]
+    (best,) = make_guesses(molecule, [4], Recipe(relax=True, tries=4))
+    near, best = torch.from_numpy(drawn["x"])[None], torch.from_numpy(best)[None].float()
+    assert rmsd(near, best, torch.ones(1, molecule.num_atoms, dtype=torch.bool)) < 0.05

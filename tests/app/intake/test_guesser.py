@@ -10,7 +10,7 @@ from app.intake import guesser
 from app.intake.embedding import Embedding
 from app.intake.guesser import PoolGuesser
 from app.intake.pool import ChildPool
-from models.data.guess import embed_guesses
+from models.data.guess import Recipe, embed_guesses, make_guesses
 from models.data.molecule import build_molecules, read_smiles
 
 BAD = "CCS"
@@ -57,7 +57,7 @@ def sabotage(monkeypatch):
             def __reduce__(self):
                 if self.molecule.smiles == BAD:
                     return function, ()  # called where it is unpickled
-                return Embedding, (self.molecule, self.seeds)
+                return Embedding, (self.molecule, self.seeds, self.recipe)
 
         monkeypatch.setattr(guesser, "Embedding", Sabotaged)
 
@@ -70,6 +70,12 @@ def test_guesses_of_the_children_are_those_of_this_process(pool):
     for molecule, own, found in zip(molecules, seeds, PoolGuesser(pool)(molecules, seeds, go_on), strict=True):
         assert len(found) == len(own)
         assert all(map(np.array_equal, found, embed_guesses(molecule, own)))
+
+
+def test_recipe_reaches_the_children(pool):
+    molecule, recipe = molecule_of("OCCN"), Recipe(relax=True, tries=3)
+    (found,) = PoolGuesser(pool)([molecule], [[5, 6]], go_on, recipe)
+    assert all(map(np.array_equal, found, make_guesses(molecule, [5, 6], recipe)))
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (3, [2, 1]), (8, [4, 4]), (13, [4, 4, 4, 1])])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.data import guess, mmff
-from models.data.guess import embed_all, embed_guesses, relaxed_guesses
+from models.data.guess import Recipe, embed_guesses, guess_all, make_guesses
 from models.data.verify import check_geometry, geometry_limits, stereo_matches
 
 
@@ -30,7 +30,7 @@ def test_guesses_are_the_molecule_that_was_asked_for(molecule_of):
 
 def test_guesses_of_several_molecules_are_those_of_each(molecule_of):
     molecules, seeds = [molecule_of("CCO"), molecule_of("CCN")], [[1, 2], [7]]
-    for molecule, own, found in zip(molecules, seeds, embed_all(molecules, seeds), strict=True):
+    for molecule, own, found in zip(molecules, seeds, guess_all(molecules, seeds), strict=True):
         assert len(found) == len(own)
         assert all(map(np.array_equal, found, embed_guesses(molecule, own)))
 
@@ -44,7 +44,7 @@ def test_work_can_be_ended_before_each_guess(molecule_of):
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        embed_all([molecule_of("CCO")], [range(5)], check_stop)
+        guess_all([molecule_of("CCO")], [range(5)], check_stop)
     assert len(asked) == 3
 
 
@@ -63,14 +63,27 @@ def test_molecule_is_left_as_it_was(molecule_of):
     assert molecule.mol.GetNumConformers() == 0
 
 
+RELAXED = Recipe(relax=True)
+
+
 def test_relaxed_guesses_lie_lower(molecule_of):
     molecule = molecule_of("OCC(N)C=O")
-    raw, relaxed = (np.stack(make(molecule, [3, 4])) for make in (embed_guesses, relaxed_guesses))
+    raw, relaxed = (np.stack(make_guesses(molecule, [3, 4], recipe)) for recipe in (Recipe(), RELAXED))
     assert (mmff.energies(molecule.mol, relaxed) < mmff.energies(molecule.mol, raw) - 1).all()
+
+
+def test_lowest_of_several_tries_is_taken(molecule_of):
+    molecule, seeds = molecule_of("OCC(N)CCO"), [3, 4, 5]
+    one, four = (np.stack(make_guesses(molecule, seeds, Recipe(True, n))) for n in (1, 4))
+    energies = [mmff.energies(molecule.mol, x) for x in (one, four)]
+    assert (energies[1] <= energies[0] + 1e-6).all()
+    assert energies[1].sum() < energies[0].sum() - 0.5
+    (alone,) = make_guesses(molecule, [4], Recipe(True, 4))
+    np.testing.assert_allclose(alone, four[1])
 
 
 def test_molecule_that_the_force_field_does_not_know_keeps_its_guess(molecule_of, monkeypatch):
     boron = molecule_of("CB(O)O")
-    assert np.array_equal(*(make(boron, [3])[0] for make in (embed_guesses, relaxed_guesses)))
+    assert np.array_equal(*(make_guesses(boron, [3], r)[0] for r in (Recipe(), Recipe(True, 5))))
     monkeypatch.setattr(guess.rdDistGeom, "EmbedMolecule", lambda mol, parameters: -1)
-    assert relaxed_guesses(molecule_of("CCO"), [1, 2]) == [None, None]
+    assert make_guesses(molecule_of("CCO"), [1, 2], Recipe(True, 2)) == [None, None]
