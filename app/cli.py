@@ -267,16 +267,23 @@ def bench(
     steps: Annotated[int, typer.Option(help="Sampler steps that a conformer is counted with.")] = 50,
     repeats: Annotated[int, typer.Option(min=1, help="Steps that are timed; the median counts.")] = 10,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    training: Annotated[Path | None, typer.Option(help="JSON file of a training run: measure its steps.")] = None,
     weights: Weights = None,
     model: ModelName = None,
     device: Device = None,
 ) -> None:
     """Measure the sampler: conformers per second by size and batch, and the share spent in projection.
 
+    With `--training` it measures steps of that training instead: their floating-point operations per second, as a share
+    of what one large matrix product reaches on this machine.
+
     Example: `shapespace bench --repeats 20 --out out/bench.json`
     """
     from app.commands import bench as command
 
+    if training is not None:
+        command.run_training(training, repeats, out, device or "auto")
+        return
     command.run(steps, repeats, out, weights, model, device)
 
 
