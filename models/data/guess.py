@@ -1,6 +1,6 @@
 """Rough structures to start from, by RDKit's distance geometry."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from rdkit.Chem import rdDistGeom
 from models.data import mmff
 from models.structure import Molecule
 
-EMBED_TIMEOUT_S = 10  # of one guess; RDKit takes whole seconds
+EMBED_TIMEOUT_S = 10  # of one call of RDKit, which takes whole seconds
+SEEDS_AT_ONCE = 8  # of one call, since its set-up costs as much as several guesses of a small molecule
 _TRY_STRIDE = 2**58  # between the tries for one guess; seeds of conformers and their retries stay far below
 
 
@@ -55,10 +56,10 @@ def embed_guesses(molecule: Molecule, seeds: Sequence[int]) -> list[np.ndarray |
 def embed(mol: Chem.Mol, seeds: Iterable[int]) -> list[np.ndarray | None]:
     """As `embed_guesses`, for a bare molecule with explicit hydrogens, which stays as it is."""
     copy = Chem.Mol(mol)
-    parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.timeout = EMBED_TIMEOUT_S
-    parameters.numThreads = 1
-    return [_embed(copy, parameters, seed) for seed in seeds]
+    guesses: list[np.ndarray | None] = []
+    for run in _runs([_short(seed) for seed in seeds]):
+        guesses += _embed_each(copy, run)
+    return guesses
 
 
 def make_guesses(molecule: Molecule, seeds: Sequence[int], recipe: Recipe) -> list[np.ndarray | None]:
@@ -69,12 +70,12 @@ def make_guesses(molecule: Molecule, seeds: Sequence[int], recipe: Recipe) -> li
     """
     if not recipe.relax or not mmff.has_parameters(molecule.mol):
         return embed_guesses(molecule, seeds)
-    tried = embed_guesses(molecule, [seed + k * _TRY_STRIDE for seed in seeds for k in range(recipe.tries)])
+    tried = embed_guesses(molecule, [seed + k * _TRY_STRIDE for k in range(recipe.tries) for seed in seeds])
     found = {place: guess for place, guess in enumerate(tried) if guess is not None}
     best: list[np.ndarray | None] = [None] * len(seeds)
     if found:
         relaxed = mmff.relax(molecule.mol, np.stack(list(found.values())))
-        places = np.array(list(found)) // recipe.tries
+        places = np.array(list(found)) % len(seeds)
         for at in np.argsort(relaxed.energies)[::-1]:  # the lowest comes last, and stays
             best[places[at]] = relaxed.coordinates[at]
     return best
@@ -86,21 +87,52 @@ def guess_all(
     check_stop: Callable[[], None] = lambda: None,
     recipe: Recipe = RAW,
 ) -> list[list[np.ndarray | None]]:
-    """The guesser of this process: one guess after another, with `check_stop` called before each."""
+    """The guesser of this process: a few guesses after another, with `check_stop` called before each few."""
+    few = -(-SEEDS_AT_ONCE // recipe.tries)
     guesses: list[list[np.ndarray | None]] = [[] for _ in molecules]
     for molecule, own, found in zip(molecules, seeds, guesses, strict=True):
-        for seed in own:
+        for at in range(0, len(own), few):
             check_stop()
-            found += make_guesses(molecule, [seed], recipe)
+            found += make_guesses(molecule, own[at : at + few], recipe)
     return guesses
 
 
-def _embed(mol: Chem.Mol, parameters: Any, seed: int) -> np.ndarray | None:
-    parameters.randomSeed = int(default_rng(seed % 2**63).integers(1, 2**31 - 1))  # RDKit's seeds have 31 bits
+def _short(seed: int) -> int:
+    """RDKit's 31 bits for a seed.  Seeds that follow each other still do, but for one step in 65,536."""
+    block, place = divmod(seed, 2**16)
+    return int(default_rng(block % 2**63).integers(1, 2**31 - 2**17)) + place
+
+
+def _runs(seeds: Sequence[int]) -> Iterator[range]:
+    """The seeds, in runs of such as follow each other, none longer than one call takes."""
+    at = 0
+    for end in range(1, len(seeds) + 1):
+        if end == len(seeds) or end - at == SEEDS_AT_ONCE or seeds[end] != seeds[end - 1] + 1:
+            yield range(seeds[at], seeds[end - 1] + 1)
+            at = end
+
+
+def _embed_each(mol: Chem.Mol, seeds: range) -> list[np.ndarray | None]:
+    """The guesses of a run of seeds: at once, or else alone, or else from random places, which helps long chains."""
+    if found := _embed(mol, seeds):
+        return [*found]
+    if len(seeds) > 1:
+        return [x for seed in seeds for x in _embed_each(mol, range(seed, seed + 1))]
+    return [*_embed(mol, seeds, random_places=True)] or [None]
+
+
+def _embed(mol: Chem.Mol, seeds: range, random_places: bool = False) -> list[np.ndarray]:
+    """The guesses of a run of seeds; none at all if one fails, since RDKit does not say which."""
+    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.timeout = EMBED_TIMEOUT_S
+    parameters.numThreads = 1
+    parameters.useRandomCoords = random_places
+    parameters.randomSeed = seeds.start
+    parameters.enableSequentialRandomSeeds = True  # the second guess is the first of the next seed, and so on
     with rdBase.BlockLogs():
         try:
-            if rdDistGeom.EmbedMolecule(mol, parameters) < 0:
-                return None
+            rdDistGeom.EmbedMultipleConfs(mol, len(seeds), parameters)
         except (RuntimeError, ValueError):  # broken invariants of RDKit
-            return None
-    return mol.GetConformer().GetPositions()
+            return []
+    guesses = [conformer.GetPositions() for conformer in mol.GetConformers()]
+    return guesses if len(guesses) == len(seeds) else []

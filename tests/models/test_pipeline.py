@@ -407,10 +407,11 @@ def test_stop_is_asked_while_guesses_are_made(model, molecule_of):
 
     def guesser(molecules, seeds, check_stop, recipe):
         guess_all(molecules, seeds, check_stop, recipe)
-        raise AssertionError("the second of three guesses should not have been made")
+        raise AssertionError("the guesses of the second molecule should not have been made")
 
-    (ensemble,) = generate(model, [molecule_of("CCO")], [3], [1], WARM, should_stop=should_stop, guesser=guesser)
-    assert [(p.reason, p.count) for p in ensemble.problems] == [("stopped", 3)]
+    molecules = [molecule_of("CCO"), molecule_of("CCN")]
+    ensembles = generate(model, molecules, [3, 3], [1, 1], WARM, should_stop=should_stop, guesser=guesser)
+    assert [[(p.reason, p.count) for p in e.problems] for e in ensembles] == [[("stopped", 3)]] * 2
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,54 @@ def test_each_guess_belongs_to_its_seed(molecule_of):
     assert first.shape == (molecule.num_atoms, 3)
 
 
+def test_guesses_made_in_one_call_are_those_made_alone(molecule_of):
+    molecule = molecule_of("C[C@H](N)C(=O)OCC")
+    seeds = [*range(5, 16), 2**32 + 5, 2**32 + 6, 2**16 - 1, 2**16, 2**16 + 1, 3, 4, 4]
+    together, alone = embed_guesses(molecule, seeds), [embed_guesses(molecule, [seed])[0] for seed in seeds]
+    assert all(map(np.array_equal, together, alone))
+    assert len({x.tobytes() for x in together}) == len(set(seeds))
+
+
+def test_consecutive_seeds_share_calls(molecule_of, monkeypatch):
+    sizes, embed = [], guess.rdDistGeom.EmbedMultipleConfs
+    monkeypatch.setattr(
+        guess.rdDistGeom, "EmbedMultipleConfs", lambda mol, n, how: sizes.append(n) or embed(mol, n, how)
+    )
+    embed_guesses(molecule_of("CO"), [*range(7, 17), 40, 2**32 + 7, 2**32 + 8])
+    assert sizes == [guess.SEEDS_AT_ONCE, 2, 1, 2]
+
+
+def test_guess_that_fails_does_not_cost_those_made_with_it(molecule_of, monkeypatch):
+    molecule, lost, embed = molecule_of("CCO"), {}, guess.rdDistGeom.EmbedMultipleConfs
+    expected = embed_guesses(molecule, range(4))
+
+    def fail(mol, n, how):
+        lost.setdefault("seed", how.randomSeed + 2)  # the third of the first call
+        if lost["seed"] in range(how.randomSeed, how.randomSeed + n):
+            mol.RemoveAllConformers()
+            return [-1]
+        return embed(mol, n, how)
+
+    monkeypatch.setattr(guess.rdDistGeom, "EmbedMultipleConfs", fail)
+    found = embed_guesses(molecule, range(4))
+    assert [x is None for x in found] == [False, False, True, False]
+    assert all(np.array_equal(found[k], expected[k]) for k in (0, 1, 3))
+
+
+def test_long_chains_have_guesses(molecule_of, monkeypatch):
+    lipid = "CCCCCCCC/C=C\\CCCCCCCC(=O)OC[C@H](CO[P@@](=O)(O)OCC[N+](C)(C)C)OC(=O)CCCCCCC/C=C\\CCCCCCCC"
+    molecule, tries, embed = molecule_of(lipid), [], guess.rdDistGeom.EmbedMultipleConfs
+
+    def watch(mol, n, how):
+        tries.append(how.useRandomCoords)
+        return embed(mol, n, how)
+
+    monkeypatch.setattr(guess.rdDistGeom, "EmbedMultipleConfs", watch)
+    (x,) = embed_guesses(molecule, [0])
+    assert tries == [False, True]
+    assert check_geometry(geometry_limits(molecule), x[None]) == [None]
+
+
 def test_seeds_that_differ_in_high_bits_differ(molecule_of):
     molecule = molecule_of("CCCO")
     low, high = embed_guesses(molecule, [1, 1 + 2**40])
@@ -35,7 +83,7 @@ def test_guesses_of_several_molecules_are_those_of_each(molecule_of):
         assert all(map(np.array_equal, found, embed_guesses(molecule, own)))
 
 
-def test_work_can_be_ended_before_each_guess(molecule_of):
+def test_work_can_be_ended_before_each_few_guesses(molecule_of):
     asked = []
 
     def check_stop():
@@ -44,16 +92,16 @@ def test_work_can_be_ended_before_each_guess(molecule_of):
             raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        guess_all([molecule_of("CCO")], [range(5)], check_stop)
+        guess_all([molecule_of("CCO")], [range(5 * guess.SEEDS_AT_ONCE)], check_stop)
     assert len(asked) == 3
 
 
 def test_what_cannot_be_embedded_has_no_guess(molecule_of, monkeypatch):
-    def fail(mol, parameters):
+    def fail(mol, n, how):
         raise RuntimeError("Pre-condition Violation")
 
-    for broken in (lambda mol, parameters: -1, fail):
-        monkeypatch.setattr(guess.rdDistGeom, "EmbedMolecule", broken)
+    for broken in (lambda mol, n, how: [-1], fail):
+        monkeypatch.setattr(guess.rdDistGeom, "EmbedMultipleConfs", broken)
         assert embed_guesses(molecule_of("CCO"), [1, 2]) == [None, None]
 
 
@@ -85,5 +133,5 @@ def test_lowest_of_several_tries_is_taken(molecule_of):
 def test_molecule_that_the_force_field_does_not_know_keeps_its_guess(molecule_of, monkeypatch):
     boron = molecule_of("CB(O)O")
     assert np.array_equal(*(make_guesses(boron, [3], r)[0] for r in (Recipe(), Recipe(True, 5))))
-    monkeypatch.setattr(guess.rdDistGeom, "EmbedMolecule", lambda mol, parameters: -1)
+    monkeypatch.setattr(guess.rdDistGeom, "EmbedMultipleConfs", lambda mol, n, how: [-1])
     assert make_guesses(molecule_of("CCO"), [1, 2], Recipe(True, 2)) == [None, None]
