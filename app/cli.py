@@ -82,6 +82,20 @@ def sample(
         str, typer.Option(help="Stereo left open: 'sample' chooses one isomer by the seed, 'enumerate' makes all.")
     ] = "sample",
     max_stereoisomers: Annotated[int, typer.Option(min=1, max=64, help="Limit of 'enumerate'.")] = 8,
+    relax: Annotated[
+        str | None, typer.Option(help="mmff94s: move each conformer to its energy minimum.", show_default="off")
+    ] = None,
+    energies: Annotated[
+        str | None, typer.Option(help="mmff94s: energies without relaxing.", show_default="off")
+    ] = None,
+    prune_rmsd: Annotated[
+        float | None,
+        typer.Option(help="Å; of conformers closer than this only one is kept.", show_default="off"),
+    ] = None,
+    rank: Annotated[bool, typer.Option("--rank", help="Lowest energy first.")] = False,
+    energy_window: Annotated[
+        float | None, typer.Option(help="Most energy above the lowest conformer, kcal/mol.", show_default="off")
+    ] = None,
     weights: Weights = None,
     model: ModelName = None,
     device: Device = None,
@@ -89,21 +103,27 @@ def sample(
     """Sample conformers without a server.
 
     Each conformer is checked: finite, bonds whole, no clash, and the stereochemistry that was asked for.  The exit code
-    is 0 when all were made, 1 when some are missing (the reasons are printed), 2 when nothing could be tried.
+    is 0 when all were made and finished as asked, 1 when something is missing (the reasons are printed), 2 when nothing
+    could be tried.
 
     Examples:
 
     `shapespace sample "CCO" -n 10 -o out.sdf --seed 1`
 
     `shapespace sample in.smi -n 50 -o out_dir --format pdb`
+
+    `shapespace sample in.smi -n 50 -o out.sdf --relax mmff94s --prune-rmsd .125 --rank`
     """
     if stereo not in ("sample", "enumerate"):
         raise typer.BadParameter(f"{stereo!r}; allowed: sample, enumerate", param_hint="--stereo")
     from app.commands import sample as command
+    from models.finishing.options import FinishOptions
 
+    finish = FinishOptions(relax, energies, prune_rmsd, rank, energy_window)
     code = command.run(
-        source, out, count, seed, kind, steps, schedule, file_format, stereo, max_stereoisomers, weights, model, device
-    )
+        source, out, count, seed, kind, steps, schedule, finish, file_format, stereo, max_stereoisomers, weights, model,
+        device,
+    )  # fmt: skip
     raise typer.Exit(code)
 
 

@@ -18,6 +18,7 @@ TITLES = {
     "invalid_json": "The request is not valid JSON",
     "invalid_molecule": "No molecule could be sampled",
     "invalid_sampler": "The sampler settings do not fit",
+    "invalid_finish": "The finishing options do not fit",
     "invalid_format": "The structures cannot be written in this format",
     "too_large": "The request body is too large",
     "not_acceptable": "None of the accepted media types can be made",

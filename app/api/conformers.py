@@ -18,6 +18,7 @@ from app.api.schemas import ConformersRequest, ConformersResponse, ProblemDocume
 from app.engine.engine import Engine
 from app.engine.ticket import Ticket
 from app.errors import Problem, invalid
+from app.intake.finisher import finish_all
 from app.intake.pool import ChildPool
 from app.intake.reading import Reading, Refusal
 from app.settings import Settings
@@ -62,8 +63,8 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
 
     Every conformer that comes back is finite, has every bond, no clash, and the requested stereochemistry, perceived
     again from its coordinates.  Each is drawn at most five times; what fails then is reported in `problems`, and a
-    molecule whose first 20 draws all fail is given up.  A molecule that cannot be read fails alone.  `Accept` chooses
-    between JSON, one file and a zip.
+    molecule whose first 20 draws all fail is given up.  A molecule that cannot be read fails alone.  `finish`
+    relaxes, prunes and ranks what was sampled.  `Accept` chooses between JSON, one file and a zip.
     """
     settings: Settings = request.app.state.settings
     engine: Engine = request.app.state.engine
@@ -88,8 +89,10 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
         _options(body, settings),
         began + settings.request_timeout_s,
     )
-    made = iter(await _sample(ticket, engine, request) if molecules else [])
+    sampled = await _sample(ticket, engine, request) if molecules else []
     sampled_at = monotonic()
+    made = iter(await _finish(sampled, body, pool, ticket.deadline, request))
+    finished_at = monotonic()
     outcomes = []
     for name, answer in zip(names, read, strict=True):
         if isinstance(answer, Refusal):
@@ -98,6 +101,7 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
             outcomes.extend(Outcome(name, body.num_conformers, next(made)) for _ in answer)
     started = ticket.started or began + read_s
     timing = {"read": read_s, "wait": started - began - read_s, "sample": sampled_at - started}
+    timing["finish"] = finished_at - sampled_at
     return await asyncio.to_thread(_write, body, wanted, outcomes, engine.model.name, seed, timing, began)
 
 
@@ -151,6 +155,16 @@ async def _sample(ticket: Ticket, engine: Engine, request: Request) -> list[Ense
         raise
 
 
+async def _finish(
+    sampled: list[Ensemble], body: ConformersRequest, pool: ChildPool, deadline: float, request: Request
+) -> list[Ensemble]:
+    """The ensembles relaxed, pruned and ranked as the request asks, without holding the sampler."""
+    options = body.finish.options()
+    if not options:
+        return sampled
+    return await _while_connected(request, finish_all(pool, sampled, options, lambda: monotonic() > deadline))
+
+
 async def _while_connected(request: Request, work: Awaitable[T]) -> T:
     """The result of some work, unless the caller closes the connection first.
 
@@ -200,7 +214,8 @@ def _write(
         "X-Shapespace-Seed": str(seed),
         "X-Shapespace-Requested": str(sum(outcome.requested for outcome in outcomes)),
         "X-Shapespace-Returned": str(returned),
-        "X-Shapespace-Incomplete": str(sum(outcome.returned < outcome.requested for outcome in outcomes)),
+        "X-Shapespace-Pruned": str(sum(ensemble.num_pruned for ensemble in ensembles(outcomes))),
+        "X-Shapespace-Incomplete": str(sum(not outcome.complete for outcome in outcomes)),
     }
     if wanted.media_type == ZIP:
         manifest = {"model": model, "seed": seed, "results": summary}

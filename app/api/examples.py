@@ -21,4 +21,13 @@ REQUEST_EXAMPLES = {
         "summary": "All stereoisomers of a molecule whose stereo is left open",
         "value": {"molecules": [{"id": "a", "smiles": "CC(F)O"}], "num_conformers": 2, "stereo": "enumerate"},
     },
+    "finish": {
+        "summary": "Relaxed with MMFF94s, without duplicates, lowest energy first",
+        "value": {
+            "molecules": [{"smiles": "CCCCO"}],
+            "num_conformers": 10,
+            "seed": 1,
+            "finish": {"relax": "mmff94s", "prune_rmsd": 0.125, "rank": True, "energy_window": 6.0},
+        },
+    },
 }

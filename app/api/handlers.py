@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.api.middleware import too_large
-from app.api.schemas import ConformersRequest, MoleculeSpec, SamplerSpec
+from app.api.schemas import ConformersRequest, FinishSpec, MoleculeSpec, SamplerSpec
 from app.engine.engine import EngineError
 from app.errors import Problem, invalid_fields, problem_of, shown
 from models.errors import ModelError
@@ -25,7 +25,7 @@ _KINDS = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
-_INSIDE: dict[object, type[BaseModel]] = {"molecules": MoleculeSpec, "sampler": SamplerSpec}
+_INSIDE: dict[object, type[BaseModel]] = {"molecules": MoleculeSpec, "sampler": SamplerSpec, "finish": FinishSpec}
 _BOUNDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}", "expected": "{}"}
 _LENGTHS = {"min_length": "at least {} long", "max_length": "at most {} long", "pattern": "text matching {}"}
 

@@ -25,6 +25,13 @@ class Outcome:
         """Conformers that were made."""
         return 0 if isinstance(self.answer, Refusal) else len(self.answer.conformers)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every conformer was made, and finished as asked."""
+        if isinstance(self.answer, Refusal):
+            return False
+        return self.answer.status == "ok" and not (self.answer.finishing and self.answer.finishing.problems)
+
 
 def to_record(outcome: Outcome, file_format: Format | None, model: str) -> dict[str, Any]:
     """One entry of `results`.

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.intake.limits import MAX_ID_CHARS, MAX_STEREOISOMERS
 from app.settings import MOLECULES_CEILING
+from models.errors import FinishError
+from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, FinishOptions
 from models.pipeline import MAX_SEED, MAX_STEPS
 
 _MAX_FIELDS = 50
@@ -52,6 +54,33 @@ class SamplerSpec(_Body):
     schedule: Literal["uniform", "quadratic", "log"] = Field("uniform", description="Time grid.")
 
 
+class FinishSpec(_Body):
+    """What to do with the conformers after sampling; nothing by default."""
+
+    relax: Literal["mmff94s"] | None = Field(None, description="Move each conformer to its energy minimum.")
+    energies: Literal["mmff94s"] | None = Field(None, description="Method of the energies; `relax` brings its own.")
+    prune_rmsd: float | None = Field(
+        None, gt=0, le=MAX_PRUNE_RMSD_ANG, description="Of conformers closer than this only one is kept, Å."
+    )
+    rank: bool = Field(False, description="Lowest energy first.")
+    energy_window: float | None = Field(
+        None, gt=0, le=MAX_WINDOW_KCAL_MOL, description="Most energy above the lowest conformer, kcal/mol."
+    )
+
+    @model_validator(mode="after")
+    def fits(self) -> FinishSpec:
+        """Ranking and the window need energies."""
+        try:
+            self.options()
+        except FinishError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def options(self) -> FinishOptions:
+        """The same for the library."""
+        return FinishOptions(**self.model_dump())
+
+
 class ConformersRequest(_Body):
     """Molecules to sample."""
 
@@ -59,6 +88,7 @@ class ConformersRequest(_Body):
     num_conformers: int = Field(10, ge=1, description="Conformers of each molecule.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Same seed, same structures; drawn when absent.")
     sampler: SamplerSpec = SamplerSpec()
+    finish: FinishSpec = FinishSpec()
     format: Literal["sdf", "pdb", "xyz", "mmcif", "json"] = Field(
         "sdf", description="Of `structure` in a JSON answer and of the files in a zip."
     )
@@ -120,6 +150,7 @@ class Timing(BaseModel):
     read: float
     wait: float
     sample: float
+    finish: float
     write: float
     total: float
 

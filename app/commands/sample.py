@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import signal
@@ -17,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.intake.finisher import finish_all
 from app.intake.pool import ChildPool
 from app.intake.reading import Reading, Refusal
 from app.settings import Settings, build_settings
@@ -24,6 +26,7 @@ from models.errors import FormatError, MoleculeError
 from models.export.archive import file_stem, to_zip
 from models.export.formats import FORMATS, Format, find_format
 from models.export.molecule import to_summary
+from models.finishing.options import FinishOptions
 from models.structure import Ensemble, Molecule
 
 console = Console(stderr=True)
@@ -47,6 +50,7 @@ def run(
     kind: str,
     steps: int,
     schedule: str,
+    finish: FinishOptions,
     format_name: str | None,
     stereo: str,
     max_stereoisomers: int,
@@ -57,7 +61,7 @@ def run(
     """Sample everything in `source` and write it to `out`.
 
     Returns:
-        Exit code: 0 when every conformer was made, 1 when some are missing.
+        Exit code: 0 when every conformer was made and finished as asked, 1 when something is missing.
     """
     settings = build_settings(weights_dir=weights, model=model_name, device=device)
     target = choose_target(out, format_name)
@@ -69,7 +73,7 @@ def run(
     pool.start()  # the children load RDKit while this process loads torch and the weights
     try:
         futures = [pool.submit(reading) for reading in readings]
-        return _sample_all(readings, futures, settings, target, count, seed, kind, steps, schedule)
+        return _sample_all(readings, futures, pool, settings, target, count, seed, kind, steps, schedule, finish)
     finally:
         pool.close()
 
@@ -157,6 +161,7 @@ def _blocks(text: str) -> Iterator[tuple[str, str, str]]:
 def _sample_all(
     readings: list[Reading],
     futures: list[Future[list[Molecule] | Refusal]],
+    pool: ChildPool,
     settings: Settings,
     target: Target,
     count: int,
@@ -164,6 +169,7 @@ def _sample_all(
     kind: str,
     steps: int,
     schedule: str,
+    finish: FinishOptions,
 ) -> int:
     from app.main import load  # torch; loaded while the children read
     from models.pipeline import SampleOptions, generate
@@ -199,7 +205,7 @@ def _sample_all(
                 should_stop=stop.is_set,
                 on_done=lambda n: bar.advance(task, n),
             )
-            ensembles.extend(made)
+            ensembles.extend(asyncio.run(finish_all(pool, made, finish, stop.is_set)))
             if stop.is_set():
                 break
     failures = [
@@ -209,7 +215,8 @@ def _sample_all(
     manifest = {"model": model.name, "seed": seed, "results": [*map(to_summary, ensembles), *failures]}
     written = write(target, ensembles, model.name, manifest)
     _report(ensembles, refused, written, seed, count)
-    return 0 if not stop.is_set() and not refused and all(e.status == "ok" for e in ensembles) else 1
+    whole = all(e.status == "ok" and not (e.finishing and e.finishing.problems) for e in ensembles)
+    return 0 if not stop.is_set() and not refused and whole else 1
 
 
 def write(target: Target, ensembles: list[Ensemble], model: str, manifest: dict[str, Any]) -> list[Path]:
@@ -243,6 +250,13 @@ def _report(
         for problem in ensemble.problems:
             missing = f"{problem.count} of {ensemble.requested} conformers are missing"
             typer.echo(f"{ensemble.molecule.id}: {missing} ({problem.reason}): {problem.detail}", err=True)
+        for problem in ensemble.finishing.removed if ensemble.finishing else ():
+            typer.echo(
+                f"{ensemble.molecule.id}: {problem.count} left out ({problem.reason}): {problem.detail}", err=True
+            )
+        for problem in ensemble.finishing.problems if ensemble.finishing else ():
+            left = f"{problem.count} of {ensemble.requested} conformers are not finished as asked"
+            typer.echo(f"{ensemble.molecule.id}: {left} ({problem.reason}): {problem.detail}", err=True)
     for name, refusal in refused:
         typer.echo(f"{name}: failed ({refusal.reason}): {refusal.detail}", err=True)
     total = sum(len(e.conformers) for e in ensembles)
@@ -254,4 +268,6 @@ def _report(
         if written
         else "no file"
     )
-    typer.echo(f"{total} of {asked} conformers, seed {seed}: {place}", err=True)
+    pruned = sum(e.num_pruned for e in ensembles)
+    left_out = f" ({pruned} left out)" if pruned else ""
+    typer.echo(f"{total} of {asked} conformers{left_out}, seed {seed}: {place}", err=True)

@@ -8,6 +8,7 @@ from app.settings import Settings
 from models.data.elements import ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
 from models.data.molecule import MAX_MOLBLOCK_CHARS, MAX_SMILES_CHARS
 from models.export.formats import FORMATS
+from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, METHODS
 from models.pipeline import MAX_SEED, MAX_STEPS
 from models.samplers.schedule import SCHEDULES
 from models.samplers.steps import KINDS
@@ -36,6 +37,9 @@ def limits(settings: Settings) -> dict[str, Any]:
         "sampler_kinds": list(KINDS),
         "sampler_steps": [1, MAX_STEPS],
         "sampler_schedules": list(SCHEDULES),
+        "finish_methods": list(METHODS),
+        "finish_prune_rmsd_ang": [0.0, MAX_PRUNE_RMSD_ANG],
+        "finish_energy_window_kcal_mol": [0.0, MAX_WINDOW_KCAL_MOL],
         "formats": [*FORMATS, "json"],
         "media_types": ["application/json", *(f.media_type for f in FORMATS.values()), "application/zip"],
     }

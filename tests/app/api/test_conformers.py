@@ -12,6 +12,7 @@ from biotite.structure.io.pdbx import CIFFile, get_structure
 from rdkit import Chem
 
 from app.api.schemas import ConformersResponse
+from app.intake.finishing import Measuring
 from models.export.formats import FORMATS
 
 MODEL = "molecules-small"
@@ -401,3 +402,105 @@ def test_work_that_takes_too_long_is_reported_as_stopped(ask, hasty):
     (problem,) = [p for p in answer.results[0].problems if p.reason == "stopped"]
     assert "ask for less" in problem.detail
     assert answer.timing_s.total < 60
+
+
+# Finishing.
+
+FINISH = {"relax": "mmff94s", "prune_rmsd": 0.125, "rank": True, "energy_window": 20.0}
+
+
+def counts(problems):
+    return {problem.reason: problem.count for problem in problems}
+
+
+def test_nothing_is_finished_unless_it_is_asked_for(ask, perfect):
+    for fields in ({}, {"finish": {}}):
+        (result,) = answer_of(ask("CCO", **fields)).results
+        assert (result.finish, result.num_pruned) == (None, 0)
+        for c in result.conformers:
+            energies = (c.energy_kcal_mol, c.relative_energy_kcal_mol, c.energy_method)
+            assert (c.relaxed, energies) == (False, (None, None, None))
+
+
+def test_ensemble_is_relaxed_pruned_and_ranked(ask, perfect, records):
+    answer = answer_of(ask("CCCO", ALANINE, num_conformers=12, finish=FINISH))
+    for result in answer.results:
+        assert result.status == "ok"
+        assert counts(result.finish.removed).get("duplicate", 0) > 0
+        assert result.num_pruned == sum(counts(result.finish.removed).values())
+        assert (result.finish.relax, result.finish.energy_method, result.finish.problems) == ("MMFF94s", "MMFF94s", [])
+        energies = [c.energy_kcal_mol for c in result.conformers]
+        above = [c.relative_energy_kcal_mol for c in result.conformers]
+        assert energies == sorted(energies)
+        assert above[0] == 0.0
+        assert above == pytest.approx([energy - energies[0] for energy in energies], abs=1e-3)
+        assert above[-1] <= 20.0
+        assert all(c.relaxed and c.energy_method == "MMFF94s" for c in result.conformers)
+        assert all(c.seed == answer.seed + c.index for c in result.conformers)
+        mols = records(result.structure)
+        assert {plain(mol) for mol in mols} == {result.smiles}
+        assert [float(mol.GetProp("energy_kcal_mol")) for mol in mols] == energies
+        assert [float(mol.GetProp("relative_energy_kcal_mol")) for mol in mols] == above
+        assert {mol.GetProp("energy_method") for mol in mols} == {"MMFF94s"}
+        assert [mol.GetProp("conformer") for mol in mols] == [str(c.index) for c in result.conformers]
+    assert answer.timing_s.finish > 0
+
+
+def test_pruned_conformers_are_counted_in_the_headers(ask, perfect):
+    response = ask("CCO", "CB(O)O", num_conformers=6, finish=FINISH, accept=MEDIA["sdf"])
+    returned, pruned = (int(response.headers[f"x-shapespace-{name}"]) for name in ("returned", "pruned"))
+    assert pruned > 0
+    assert returned + pruned == 12
+    assert response.headers["x-shapespace-incomplete"] == "1"  # boron has no parameters
+
+
+def test_molecule_without_parameters_comes_as_sampled_and_says_so(ask, perfect):
+    bad, good = answer_of(ask("CCCB(O)O", "CCO", num_conformers=3, finish={"relax": "mmff94s"})).results
+    assert bad.status == "ok"
+    assert counts(bad.finish.problems) == {"no_mmff_parameters": 3}
+    assert bad.finish.energy_method is None
+    assert [c.relaxed for c in bad.conformers] == [False] * 3
+    assert [c.relaxed for c in good.conformers] == [True] * 3
+    raw = answer_of(ask("CCCB(O)O", num_conformers=3)).results[0]
+    np.testing.assert_array_equal(positions(bad.structure), positions(raw.structure))
+
+
+def test_finished_answer_does_not_depend_on_the_rest_of_the_request(ask, perfect):
+    alone = answer_of(ask({"id": "x", "smiles": "CCCO"}, num_conformers=6, finish=FINISH)).results[0]
+    among = answer_of(ask("CCO", {"id": "x", "smiles": "CCCO"}, num_conformers=6, finish=FINISH)).results[1]
+    assert alone == among
+
+
+def test_ensemble_whose_finishing_is_lost_comes_as_sampled(ask, perfect, monkeypatch):
+    monkeypatch.setattr(Measuring, "patience", property(lambda job: 1e-9 if job.molecule.smiles == "CCCS" else 60.0))
+    bad, good = answer_of(ask("CCCS", "CCO", num_conformers=8, finish={"relax": "mmff94s"})).results
+    assert counts(bad.finish.problems) == {"finish_timeout": 8}
+    assert bad.num_returned == 8
+    assert not any(c.relaxed for c in bad.conformers)
+    assert good.finish.problems == []
+    assert all(c.relaxed for c in good.conformers)
+
+
+@pytest.mark.parametrize(
+    ("finish", "field", "words"),
+    [
+        ({"relax": "uff"}, "finish.relax", "mmff94s"),
+        ({"energies": "xtb"}, "finish.energies", "mmff94s"),
+        ({"prune_rmsd": 0}, "finish.prune_rmsd", "more than 0"),
+        ({"prune_rmsd": 11}, "finish.prune_rmsd", "at most 10"),
+        ({"prune_rmsd": "0.1"}, "finish.prune_rmsd", "number"),
+        ({"relax": "mmff94s", "energy_window": -1}, "finish.energy_window", "more than 0"),
+        ({"rank": 1, "relax": "mmff94s"}, "finish.rank", "boolean"),
+        ({"rank": True}, "finish", "rank needs energies"),
+        ({"energy_window": 6.0}, "finish", "energy_window needs energies"),
+        ({"prune": 1}, "finish.prune", "the fields relax, energies, prune_rmsd, rank, energy_window"),
+        ("all", "finish", "an object"),
+    ],
+    ids=str,
+)
+def test_finishing_that_cannot_be_done_is_refused_in_words(ask, finish, field, words):
+    response = ask("C", finish=finish)
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["field"] == field
+    assert words in f"{error['message']} {error['allowed']}"

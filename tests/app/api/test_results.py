@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from app.api.schemas import MoleculeResult
 from app.intake.reading import Refusal
 from models.data.molecule import build_molecules, read_smiles
 from models.export.formats import FORMATS
-from models.structure import Conformer, Ensemble, Problem
+from models.structure import Conformer, Ensemble, Finishing, Problem
 
 REFUSED = Outcome("bad", 3, Refusal("unreadable", "it cannot be read"))
 
@@ -40,6 +42,15 @@ def test_record_of_a_refusal_says_why():
 
 def test_outcome_counts_what_was_made():
     assert [o.returned for o in (outcome(3), outcome(1), outcome(0), REFUSED)] == [3, 1, 0, 0]
+
+
+def test_outcome_is_complete_when_all_was_made_and_finished():
+    whole = outcome(3)
+    assert [o.complete for o in (whole, outcome(1), REFUSED)] == [True, False, False]
+    pruned = replace(whole.answer, requested=5, finishing=Finishing(removed=(Problem("duplicate", "near", 2),)))
+    assert Outcome("water", 5, pruned).complete
+    late = replace(whole.answer, finishing=Finishing(problems=(Problem("finish_timeout", "late", 3),)))
+    assert not Outcome("water", 3, late).complete
 
 
 def test_only_what_was_made_can_be_written():

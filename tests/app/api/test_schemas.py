@@ -24,7 +24,8 @@ def test_request_has_defaults_for_all_but_the_molecules():
         {"seed": "7"}, {"sampler": "ode"}, {"sampler": {"kind": "magic"}}, {"sampler": {"steps": 0}},
         {"sampler": {"steps": 1001}}, {"sampler": {"schedule": "odd"}}, {"sampler": {"speed": 1}}, {"format": "mol2"},
         {"format": None}, {"stereo": "all"}, {"max_stereoisomers": 0}, {"max_stereoisomers": 65}, {"model": 1},
-        {"extra": 1},
+        {"extra": 1}, {"finish": None}, {"finish": {"relax": "uff"}}, {"finish": {"prune_rmsd": float("nan")}},
+        {"finish": {"prune_rmsd": float("inf")}}, {"finish": {"rank": True}}, {"finish": {"energy_window": 1.0}},
     ],
     ids=str,
 )  # fmt: skip
@@ -34,7 +35,18 @@ def test_request_refuses(change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 2**53 - 1}, {"seed": 0}, {"seed": None}, {"sampler": {"steps": 1000}}, {"sampler": {}}], ids=str
+    "change",
+    [
+        {"seed": 2**53 - 1},
+        {"seed": 0},
+        {"seed": None},
+        {"sampler": {"steps": 1000}},
+        {"sampler": {}},
+        {"finish": {}},
+        {"finish": {"relax": "mmff94s", "rank": True, "energy_window": 6}},
+        {"finish": {"prune_rmsd": 10}},
+    ],
+    ids=str,
 )
 def test_request_accepts(change):
     ConformersRequest.model_validate(GOOD | change)
@@ -63,7 +75,7 @@ def test_every_field_of_the_request_is_described():
     schema = ConformersRequest.model_json_schema()
     for part in (schema, *schema["$defs"].values()):
         for name, field in part["properties"].items():
-            assert "description" in field or name in ("molecules", "sampler"), name
+            assert "description" in field or name in ("molecules", "sampler", "finish"), name
 
 
 def test_response_refuses_an_unknown_status():
@@ -71,6 +83,6 @@ def test_response_refuses_an_unknown_status():
         "id": "a", "status": "odd", "smiles": None, "num_requested": 1, "num_returned": 0, "notes": [], "problems": [],
         "conformers": [], "structure": None,
     }  # fmt: skip
-    timing = dict.fromkeys(("read", "wait", "sample", "write", "total"), 0.0)
+    timing = dict.fromkeys(("read", "wait", "sample", "finish", "write", "total"), 0.0)
     with pytest.raises(ValidationError, match="status"):
         ConformersResponse.model_validate({"model": "m", "seed": 1, "results": [result], "timing_s": timing})

@@ -103,7 +103,34 @@ def test_same_seed_gives_the_same_file(call, here):
     assert (here / "a.sdf").read_bytes() != (here / "c.sdf").read_bytes()
 
 
+def test_ensembles_are_finished_on_request(call, here):
+    (here / "in.smi").write_text("CCCO propanol\nCO methanol\n")
+    words = ("in.smi", "-n", "6", "--steps", "10", "--seed", "1")
+    code, said = call(*words, "-o", "out.sdf", "--relax", "mmff94s", "--prune-rmsd", ".125", "--rank")
+    mols = list(Chem.SDMolSupplier("out.sdf", removeHs=False))
+    assert "left out (duplicate): closer than 0.125 Å" in said
+    assert f"{len(mols)} of 12 conformers" in said
+    assert 2 <= len(mols) < 12
+    for name in ("propanol", "methanol"):
+        own = [mol for mol in mols if mol.GetProp("_Name") == name]
+        energies = [float(mol.GetProp("energy_kcal_mol")) for mol in own]
+        assert energies == sorted(energies)
+        assert float(own[0].GetProp("relative_energy_kcal_mol")) == 0.0
+        assert {mol.GetProp("relaxed") for mol in own} == {"MMFF94s"}
+    assert code == (1 if "missing" in said else 0)
+
+
 # With conformers from a grid.
+
+
+def test_molecule_that_cannot_be_finished_is_said_and_is_code_1(call, here, quick):
+    code, said = call("CB(O)O", "-n", "2", "-o", "out", "--energies", "mmff94s", "--prune-rmsd", ".1")
+    assert code == 1
+    assert "2 of 2 conformers are not finished as asked (no_mmff_parameters)" in said
+    assert "1 left out (duplicate)" in said
+    (result,) = json.loads((here / "out" / "manifest.json").read_text())["results"]
+    assert (result["num_returned"], result["num_pruned"]) == (1, 1)
+    assert [p["reason"] for p in result["finish"]["problems"]] == ["no_mmff_parameters"]
 
 
 def test_bad_line_fails_alone_and_says_why(call, here, quick):
@@ -210,6 +237,9 @@ def test_interrupt_keeps_what_is_finished(call, here, quick, monkeypatch):
         (("CCO", "-o", "out.sdf", "--sampler", "sde"), "no exact score"),
         (("CCO", "-o", "out.sdf", "--schedule", "odd"), "unknown schedule 'odd'"),
         (("CCO", "-o", "out.sdf", "--model", "odd"), "unknown model 'odd'"),
+        (("CCO", "-o", "out.sdf", "--rank"), "rank needs energies"),
+        (("CCO", "-o", "out.sdf", "--relax", "uff"), "relax is 'uff'; allowed: mmff94s"),
+        (("CCO", "-o", "out.sdf", "--prune-rmsd", "-1"), "prune_rmsd is -1"),
         (("CCO", "-o", "out.sdf", "--weights", "nowhere"), "no registry.json"),
         (("CCO", "-o", "out.sdf", "--device", "nonsense"), "nonsense"),
         (("folder.smi", "-o", "out.sdf"), "folder.smi"),

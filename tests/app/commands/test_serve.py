@@ -87,6 +87,17 @@ def gone(pid):
     return listed.stdout.strip()[:1] in ("", "Z")
 
 
+def test_server_finishes_what_it_sampled(server):
+    finish = {"relax": "mmff94s", "prune_rmsd": 0.125, "rank": True}
+    (result,) = ask(server, num_conformers=4, finish=finish).json()["results"]
+    assert result["finish"]["problems"] == []
+    assert result["num_returned"] + result["num_pruned"] + sum(p["count"] for p in result["problems"]) == 4
+    energies = [c["energy_kcal_mol"] for c in result["conformers"]]
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(result["structure"], removeHs=False)
+    assert [float(mol.GetProp("energy_kcal_mol")) for mol in supplier] == energies == sorted(energies)
+
+
 def test_server_says_where_it_is_before_the_model_is_loaded(server):
     lines = server.words().splitlines()
     assert lines[0] == f"Shapespace at {server.url} (loading the model)"

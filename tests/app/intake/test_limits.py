@@ -1,6 +1,6 @@
 import json
 
-from app.api.schemas import ConformersRequest, MoleculeSpec, SamplerSpec
+from app.api.schemas import ConformersRequest, FinishSpec, MoleculeSpec, SamplerSpec
 from app.intake.limits import limits
 from app.settings import Settings
 from models.data.elements import ELEMENTS
@@ -30,6 +30,13 @@ def test_limits_are_those_of_the_contract():
     assert table["sampler_kinds"] == sampler["kind"]["enum"]
     assert table["sampler_schedules"] == sampler["schedule"]["enum"]
     assert table["sampler_steps"] == [sampler["steps"]["minimum"], sampler["steps"]["maximum"]]
+    finish = FinishSpec.model_json_schema()["properties"]
+    for name, unit in (("prune_rmsd", "ang"), ("energy_window", "kcal_mol")):
+        number = finish[name]["anyOf"][0]
+        assert table[f"finish_{name}_{unit}"] == [number["exclusiveMinimum"], number["maximum"]]
+    assert (
+        table["finish_methods"] == [finish["relax"]["anyOf"][0]["const"]] == [finish["energies"]["anyOf"][0]["const"]]
+    )
     assert table["formats"] == fields["format"]["enum"]
     assert table["seed"] == [fields["seed"]["anyOf"][0]["minimum"], fields["seed"]["anyOf"][0]["maximum"]]
     assert table["stereoisomers_per_molecule"] == fields["max_stereoisomers"]["maximum"]
