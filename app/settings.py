@@ -60,8 +60,14 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         600.0, gt=0, description="Time for one request, s; what is missing then is reported as `stopped`."
     )
-    parse_processes: int = Field(2, ge=1, description="Child processes that read molecules and make ETKDG guesses.")
-    parse_timeout_s: float = Field(5.0, gt=0, description="Time for reading one molecule, or for one ETKDG guess, s.")
+    parse_processes: int = Field(
+        2, ge=1, description="Child processes that read molecules, make ETKDG guesses and finish ensembles."
+    )
+    parse_timeout_s: float = Field(
+        5.0,
+        gt=0,
+        description="Time for reading a molecule or for one ETKDG guess, s; four times that for relaxing a conformer.",
+    )
     parse_memory_mb: int = Field(3000, ge=500, description="Address space of one child process, MB.")
     log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
 

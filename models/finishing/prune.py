@@ -15,6 +15,7 @@ from rdkit import Chem
 
 from models.data.matchings import MAX_MATCHES, shape_matchings
 
+_ROWS = 64  # conformers whose bounds are computed together
 _SUPERPOSITIONS = 8_192  # computed together: they stay in the cache
 _SLACK_ANG = 1e-6  # rounding of the bound
 
@@ -52,21 +53,25 @@ def distinct(
     found = shape_matchings(mol, max_matches)
     x = centred(coordinates, found.atoms)[places]
     overlap, profile = Overlap(found.matchings), profiles(x, found.matchings)
-    size, length = (x**2).sum((1, 2)), (profile**2).sum(1)
-    limit = rmsd_ang**2 * x.shape[1]
+    size, length = np.einsum("sni,sni->s", x, x), np.einsum("sd,sd->s", profile, profile)
+    limit, near = rmsd_ang**2 * x.shape[1], (rmsd_ang + _SLACK_ANG) ** 2
     portion = max(1, _SUPERPOSITIONS // len(found.matchings))
-    kept = np.empty(len(x), dtype=np.int64)
-    number = 0
-    for row in range(len(x)):
-        others = kept[:number]
-        bound = length[others] + length[row] - 2 * profile[others] @ profile[row]
-        likely = np.flatnonzero(bound < (rmsd_ang + _SLACK_ANG) ** 2)
-        others = others[likely[np.argsort(bound[likely], kind="stable")]]  # a duplicate is soon found
-        parts = (others[start : start + portion] for start in range(0, len(others), portion))
-        if not any((size[row] + size[part] - 2 * overlap(x[row], x[part]) < limit).any() for part in parts):
-            kept[number] = row
-            number += 1
-    return places[kept[:number]].tolist()
+    kept: list[int] = []
+    for start in range(0, len(x), _ROWS):
+        rows, known = np.arange(start, min(start + _ROWS, len(x))), len(kept)
+        others = np.concatenate((np.arange(known), rows))
+        bound = length[rows, None] + length[others] - 2 * profile[rows] @ profile[others].T
+        candidates = np.concatenate((np.ones(known, dtype=bool), np.zeros(len(rows), dtype=bool)))
+        for row, own in zip(rows.tolist(), bound, strict=True):
+            likely = np.flatnonzero(candidates & (own < near))
+            likely = others[likely[np.argsort(own[likely], kind="stable")]]  # a duplicate is soon found
+            parts = (likely[at : at + portion] for at in range(0, len(likely), portion))
+            if not any((size[row] + size[part] - 2 * overlap(x[row], x[part]) < limit).any() for part in parts):
+                candidates[known + row - start] = True
+                kept.append(row)
+        for array in (x, profile, size, length):
+            array[known : len(kept)] = array[kept[known:]]  # those that are kept lie in front
+    return places[kept].tolist()
 
 
 def rmsd(mol: Chem.Mol, first: np.ndarray, others: np.ndarray, max_matches: int = MAX_MATCHES) -> np.ndarray:
@@ -161,9 +166,14 @@ def profiles(x: np.ndarray, matchings: np.ndarray) -> np.ndarray:
     upper = np.triu_indices(count, 1)
     orbit = _orbits(matchings)[upper]
     order = np.argsort(orbit, kind="stable")
-    distance = np.linalg.norm(x[:, upper[0][order]] - x[:, upper[1][order]], axis=-1) / count
+    first, second = upper[0][order], upper[1][order]
+    profile = np.empty((len(x), len(order)))
+    for row, points in zip(profile, x, strict=True):  # one by one: all pairs of all conformers would fill the memory
+        row[:] = np.linalg.norm(points[first] - points[second], axis=-1) / count
     ends = np.flatnonzero(np.diff(orbit[order])) + 1
-    return np.concatenate([np.sort(part, axis=1) for part in np.split(distance, ends, axis=1)], axis=1)
+    for part in np.split(profile, ends, axis=1):
+        part.sort(axis=1)
+    return profile
 
 
 def _orbits(matchings: np.ndarray) -> np.ndarray:

@@ -111,6 +111,16 @@ def test_pruning_does_not_depend_on_the_order_of_the_conformers_when_the_best_co
     assert 1 < len(expected) < 30
 
 
+def test_result_does_not_depend_on_how_many_are_looked_at_together(monkeypatch):
+    mol, x = pile("OCCCCCO", 30)
+    expected = distinct(mol, x, 0.6)
+    for rows, superpositions in ((1, 1), (7, 10), (1000, 10**6)):
+        monkeypatch.setattr("models.finishing.prune._ROWS", rows)
+        monkeypatch.setattr("models.finishing.prune._SUPERPOSITIONS", superpositions)
+        assert distinct(mol, x, 0.6) == expected
+    assert 1 < len(expected) < 30
+
+
 def test_first_of_each_group_stays():
     mol, x = pile("OCCCCCO", 6)
     apart = x[distinct(mol, x, 0.8)][:2]
