@@ -136,6 +136,7 @@ def test_work_that_is_ended_keeps_what_is_whole(pool, ensembles, sabotage, monke
         return future
 
     def should_stop():
+        assert pool.requests == 1  # counted, so that a service that is full can say so
         looks.append(bool(selecting) and selecting[0].done())
         return sum(looks) > 3
 
@@ -144,6 +145,7 @@ def test_work_that_is_ended_keeps_what_is_whole(pool, ensembles, sabotage, monke
     assert same(first, finish(ensembles[0], ALL))
     assert [p.reason for p in spoiled.finishing.problems] == ["stopped"]
     assert spoiled.conformers is bad.conformers
+    assert pool.requests == 0
 
 
 def test_conformers_travel_a_few_at_a_time(pool, ensembles, monkeypatch):
