@@ -137,6 +137,14 @@ def test_warm_start_lies_between_prior_and_guess():
     assert not state.x[~state.mask].any()
 
 
+def test_warm_start_at_time_0_is_the_path_from_noise_to_the_bit():
+    step = build_step(StepConfig("heun"))
+    begun, _, noise = warm([4, 7], [1, 2], 0.0, coupled=False)
+    assert torch.equal(begun.x, noise)
+    cold = fresh([4, 7], 4, [1, 2], torch.float32)
+    assert torch.equal(run(begun, step, 4).x, run(cold, step, 4).x)
+
+
 def test_coupled_warm_start_turns_the_prior_sample_onto_the_guess():
     state, guess, noise = warm([4, 7], [1, 2], 0.7)
     turned = (state.x - 0.7 * guess) / 0.3
