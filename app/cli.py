@@ -244,6 +244,50 @@ def evaluate(
 
 
 @cli.command()
+def compare(
+    data: Annotated[list[Path], typer.Option(help="Test set (npz) with reference conformers; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder for benchmarks.md, .json and .png.")] = Path("docs"),
+    title: Annotated[
+        list[str] | None, typer.Option(help="Heading of each --data, in their order.", show_default="its file name")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Threshold of COV of each --data, in their order, Å; more than one with commas, the main one first.",
+            show_default=".5,.1 up to 9 heavy atoms, else .75",
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Registered model; or give --run.")] = None,
+    weights: Weights = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a training run; its averaged weights are used.")] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, max=32, help="Above 1, also from the lowest in energy of so many relaxed guesses.")
+    ] = 1,
+    max_references: Annotated[int, typer.Option(help="Most reference conformers of a molecule, evenly spaced.")] = 20,
+    max_molecules: Annotated[int | None, typer.Option(help="Most molecules, evenly spaced; all by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Fixes the samples of every row.")] = 0,
+    work: Annotated[Path, typer.Option(help="Folder that keeps each row that is measured.")] = Path("runs/compare"),
+    processes: Annotated[int, typer.Option(min=1, help="Processes that score; none runs while a row is timed.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes torch's default.")] = 0,
+) -> None:
+    """Make the benchmark page: quality and time of the model beside ETKDGv3 and MMFF94s, on the same molecules.
+
+    From noise with 5, 10, 20 and 50 steps, from ETKDG and from relaxed guesses with 5, 10 and 20.  Rows are measured
+    one by one with nothing else in the process; the same command goes on with those that are missing.
+
+    Example: `shapespace compare --data qm9.npz --data drugs.npz --model molecules-small --out docs`
+    """
+    from app.commands import compare as command
+    from app.settings import default_weights_dir
+
+    sources = command.pair_sources(data, title or [], threshold or [])
+    limits = command.Limits(max_references, max_molecules, seed)
+    folder = weights or default_weights_dir()
+    command.run(sources, model, folder, run, limits, tries, processes, device, threads, out, work)
+
+
+@cli.command()
 def challenge(
     out: Annotated[Path, typer.Option(help="Folder for challenge.json and challenge.md.")],
     model: Annotated[str | None, typer.Option(help="Registered model; or give --run.")] = None,

@@ -143,16 +143,19 @@ def parse_thresholds(text: str) -> tuple[float, ...]:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each phase, made when the phase begins."""
+def progress_bars(own_thread: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each phase, made when the phase begins.
+
+    With `own_thread` they move on their own; without, only with each report, so that nothing disturbs a measurement.
+    """
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   console=console)  # fmt: skip
+                   console=console, auto_refresh=own_thread)  # fmt: skip
     tasks: dict[str, Any] = {}
 
     def on_progress(phase: str, done: int, total: int) -> None:
         if phase not in tasks:
             tasks[phase] = bar.add_task(phase, total=total)
-        bar.update(tasks[phase], completed=done)
+        bar.update(tasks[phase], completed=done, total=total, refresh=not own_thread)
 
     with bar:
         yield on_progress

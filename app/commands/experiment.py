@@ -10,7 +10,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from rich.console import Console
 from app import __version__
 from app.commands.evaluate import load_run, progress_bars
 from app.commands.machine import describe_machine
+from app.commands.resumed import pin, plain, write_json
 from app.commands.train import stop_flag
-from models.errors import DataError
 from models.experiments.arms import Arm, arm_config
 from models.experiments.curvature import FORMS, measure_form
 from models.experiments.denoising import Pairs, build_pairs
@@ -47,8 +46,8 @@ class Symmetry:
 
     def __init__(self, plan: Plan, sources: Sources, folder: Path, device: torch.device) -> None:
         self.plan, self.folder, self.device = plan, folder, device
-        self.settings = _plain({"plan": asdict(plan), "sources": asdict(sources)})
-        _pin(self.settings, folder)
+        self.settings = plain({"plan": asdict(plan), "sources": asdict(sources)})
+        pin(self.settings, folder, "an experiment", "--out")
         with console.status("reading and packing molecules"):
             self.material = build_material(sources, folder, processes=2)
         config = plan.config
@@ -95,7 +94,7 @@ class Symmetry:
                     self.model(arm, seed), arm, self.pairs, len(self.material.targets), self.material.cases,
                     self.plan.steps, time.perf_counter,
                 )  # fmt: skip
-                _write(place / "evaluation.json", found)
+                write_json(place / "evaluation.json", found)
             found = json.loads((place / "evaluation.json").read_text())
             progress = json.loads((place / "checkpoint" / "progress.json").read_text())
             runs.append(Run(arm.name, seed, progress, **found, curve=_lines(place / "curve.jsonl")))
@@ -115,7 +114,7 @@ class Symmetry:
             place = self.place(arm, seed) / "curvature" / f"{list(FORMS).index(name)}.json"
             if not place.is_file():
                 place.parent.mkdir(exist_ok=True)
-                _write(place, measure_form(self.model(arm, seed), targets, FORMS[name], self.plan.sde_steps))
+                write_json(place, measure_form(self.model(arm, seed), targets, FORMS[name], self.plan.sde_steps))
             forms[name].append(json.loads(place.read_text()))
             on_progress("curvature drift, rows", number, len(jobs))
         return forms
@@ -140,7 +139,7 @@ class Symmetry:
             "arms": run_table(runs, self.plan.arms),
             "tables": [*build_tables(runs, self.plan.arms), *(curvature_tables(forms, atoms) if forms else [])],
         }
-        _write(self.folder / "experiment.json", record)
+        write_json(self.folder / "experiment.json", record)
         (self.folder / "experiment.md").write_text(to_markdown(record), encoding="utf-8")
         draw_errors(record["runs"]).savefig(self.folder / "experiment.png", dpi=150)
 
@@ -173,18 +172,6 @@ def symmetry(plan: Plan, sources: Sources, folder: Path, device_name: str) -> in
     return 0
 
 
-def _pin(settings: dict[str, Any], folder: Path) -> None:
-    """Keep the settings; on resume they must be those that the experiment began with."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "settings.json"
-    if path.is_file():
-        before = json.loads(path.read_text())
-        changed = [k for part in settings for k in settings[part] if settings[part][k] != before.get(part, {}).get(k)]
-        if changed:
-            raise DataError(f"{folder} holds an experiment with another {changed[0]}; choose another --out")
-    path.write_text(json.dumps(settings, indent=2))
-
-
 def _append(path: Path, record: dict[str, Any]) -> None:
     with path.open("a") as file:
         file.write(json.dumps(record) + "\n")
@@ -192,23 +179,3 @@ def _append(path: Path, record: dict[str, Any]) -> None:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    """JSON that is there whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(_plain(record), allow_nan=False, indent=1), encoding="utf-8")
-    fresh.replace(path)
-
-
-def _plain(value: Any) -> Any:
-    """JSON values: paths to their names, tuples to lists, what is not finite to null, floats to 7 digits."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, float):
-        return float(f"{value:.7g}") if isfinite(value) else None
-    return value

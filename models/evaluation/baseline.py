@@ -4,7 +4,7 @@ Axes: S conformers, N atoms.  Coordinates are in Å.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -65,21 +65,32 @@ def embed(mol: Chem.Mol, count: int, seed: int, timeout_s: float) -> tuple[np.nd
     return np.array(kept).reshape(-1, mol.GetNumAtoms(), 3), failure
 
 
+def embed_target(target: Target, timeout_s: float) -> Sampled:
+    """ETKDGv3 conformers of one molecule."""
+    x, failure = embed(target.molecule.mol, target.requested, target.seed, timeout_s)
+    return Sampled(target, x, None if len(x) else failure)
+
+
+def relax_samples(embedded: Sampled) -> Sampled:
+    """The same conformers after MMFF94s."""
+    target, mol = embedded.target, embedded.target.molecule.mol
+    if not len(embedded.samples):
+        return replace(embedded, counts={"unconverged": 0})
+    if not has_parameters(mol):
+        return Sampled(target, embedded.samples[:0], "no_mmff_parameters", counts={"unconverged": 0})
+    minima = relax(mol, embedded.samples)
+    return Sampled(target, minima.coordinates, counts={"unconverged": int(minima.moving.sum())})
+
+
 def score_baseline(job: BaselineJob) -> dict[str, Score]:
     """Both baseline rows of one molecule; the time of the second includes the first."""
-    target, mol = job.target, job.target.molecule.mol
     began = job.clock()
-    raw, failure = embed(mol, target.requested, target.seed, job.timeout_s)
+    raw = embed_target(job.target, job.timeout_s)
     embedded_s = job.clock() - began
     began = job.clock()
-    relaxed, moving = raw[:0], 0
-    if len(raw) and has_parameters(mol):
-        minima = relax(mol, raw)
-        relaxed, moving = minima.coordinates, int(minima.moving.sum())
-    elif len(raw):
-        failure = "no_mmff_parameters"
+    relaxed = relax_samples(raw)
     relaxed_s = embedded_s + job.clock() - began
     return {
-        EMBEDDED: score(Sampled(target, raw, None if len(raw) else failure, embedded_s)),
-        RELAXED: score(Sampled(target, relaxed, failure, relaxed_s, {"unconverged": moving})),
+        EMBEDDED: score(replace(raw, seconds=embedded_s)),
+        RELAXED: score(replace(relaxed, seconds=relaxed_s)),
     }

@@ -2,22 +2,20 @@
 
 There is no reference to compare with; what counts is the checks of `models.data.verify`.
 
-Axes: S structures, N atoms.  Coordinates are in Å.
+Coordinates are in Å.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.data.molecule import build_molecules, read_smiles
-from models.data.verify import check_geometry, geometry_limits, stereo_matches
 from models.errors import DataError, MoleculeError
 from models.evaluation.baseline import EMBEDDED, embed
-from models.evaluation.validity import stereo_double_bonds
+from models.evaluation.tally import Tally, tally
 from models.pipeline import Draw, SampleOptions, generate
 from models.structure import Molecule
 from models.weights import Model
@@ -43,35 +41,6 @@ class Entry:
     smiles: str
     group: str
     name: str
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Counts over structures.
-
-    Attributes:
-        asked: Structures asked for.
-        passed: Those that pass every check.
-        stereo_asked: Structures asked for of molecules that have stereo.
-        stereo_right: Those with the right stereo.
-        faults: First fault of each that did not pass, or why it was not made.
-    """
-
-    asked: int = 0
-    passed: int = 0
-    stereo_asked: int = 0
-    stereo_right: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
-
-    def __add__(self, other: "Tally") -> "Tally":
-        """Both together."""
-        return Tally(
-            self.asked + other.asked,
-            self.passed + other.passed,
-            self.stereo_asked + other.stereo_asked,
-            self.stereo_right + other.stereo_right,
-            dict(sorted((Counter(self.faults) + Counter(other.faults)).items())),
-        )
 
 
 def read_entries(path: Path = SHIPPED) -> list[Entry]:
@@ -159,29 +128,6 @@ def run_challenge(
             result["failure"] = molecule
         results.append({**result, "rows": {name: asdict(row) for name, row in rows.items()}})
     return results
-
-
-def tally(molecule: Molecule, structures: Sequence[np.ndarray], missing: Sequence[str]) -> Tally:
-    """Count what is right.
-
-    Args:
-        molecule: What was asked for.
-        structures: Those that were made, Å.  [N, 3] each
-        missing: Why the others were not.
-    """
-    asked = len(structures) + len(missing)
-    x = np.array(structures).reshape(-1, molecule.num_atoms, 3)
-    geometry = check_geometry(geometry_limits(molecule), x)
-    right = [bool(np.isfinite(row).all()) and stereo_matches(molecule, row) for row in x]
-    faults = [fault or (None if good else "wrong_stereo") for fault, good in zip(geometry, right, strict=True)]
-    has_stereo = len(molecule.features.quadruples) or len(stereo_double_bonds(molecule.mol)[0])
-    return Tally(
-        asked,
-        faults.count(None),
-        asked if has_stereo else 0,
-        sum(right) if has_stereo else 0,
-        dict(sorted(Counter([*(fault for fault in faults if fault), *missing]).items())),
-    )
 
 
 def build_challenge_record(molecules: list[dict[str, Any]], about: dict[str, Any]) -> dict[str, Any]:

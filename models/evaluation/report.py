@@ -7,20 +7,20 @@ are between 0 and 1 and an infinite distance is null; tables show percent.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from models.data.matchings import MAX_MATCHES
 from models.data.mmff import MAX_ITERATIONS
-from models.evaluation.case import reference_deviations
+from models.evaluation.case import Case, reference_deviations
 from models.evaluation.conformers import RESAMPLES, coverage, matching, summarise
 from models.evaluation.curves import distances_ang
 from models.evaluation.run import Evaluation, EvaluationConfig
+from models.evaluation.tables import cell, number, plain, table, text
 
 FORMAT = 1
-RULES = (
+PROTOCOL = (
     "Two samples per reference conformer. Of molecules with more references than the limit, evenly spaced ones are "
     "used; likewise of sets with more molecules than the limit.",
     "RMSD: heavy atoms (no hydrogen at all), best superposition without reflection and best matching of equivalent "
@@ -31,6 +31,10 @@ RULES = (
     f"({RESAMPLES} resamples of the molecules, percentiles).",
     "A molecule without samples counts as 0 in COV and is left out of AMR; its failure is named. A sample that is not "
     "finite counts as a miss in COV-P and is left out of AMR-P.",
+    "Stereo that a SMILES leaves open is chosen by the seed, for the model and RDKit alike.",
+)
+RULES = (
+    *PROTOCOL,
     "'model, first draw' is every structure of the first attempt, unchecked. 'model, served' is what passed the "
     "checks, after faulty structures were drawn again.",
     "R/S and E/Z: share of specified centres and double bonds that are right in 3D, over all structures. Valid: share "
@@ -40,7 +44,6 @@ RULES = (
     "Seconds per conformer: wall time, failures included, over conformers obtained. Model: sampling alone, with all "
     "threads named above, its discarded draws included in 'served'. RDKit: one thread per process; the second row "
     f"includes the embedding; MMFF94s takes at most {MAX_ITERATIONS} iterations.",
-    "Stereo that a SMILES leaves open is chosen by the seed, for the model and RDKit alike.",
 )
 
 
@@ -60,18 +63,6 @@ def build_record(evaluation: Evaluation, config: EvaluationConfig, about: dict[s
         for row in evaluation.rows
     ]
     spreads = [reference_deviations(case) for case in evaluation.cases]
-    molecules = [
-        {
-            "smiles": case.smiles,
-            "sampled_smiles": case.target.molecule.smiles if case.target else None,
-            "atoms": case.target.molecule.num_atoms if case.target else None,
-            "references": case.references,
-            "seed": case.target.seed if case.target else None,
-            "notes": list(case.target.molecule.notes) if case.target else [],
-            "failure": case.failure,
-        }
-        for case in evaluation.cases
-    ]
     record = {
         "format": FORMAT,
         **about,
@@ -83,10 +74,26 @@ def build_record(evaluation: Evaluation, config: EvaluationConfig, about: dict[s
             "angle_deviation_deg": _mean([angle for _, angle in spreads]),
         },
         "checking_s": evaluation.checking_s,
-        "molecules": molecules,
+        "molecules": describe_cases(evaluation.cases),
         "rows": rows,
     }
-    return _plain(record)
+    return plain(record)
+
+
+def describe_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """The molecules as plain JSON values."""
+    return [
+        {
+            "smiles": case.smiles,
+            "sampled_smiles": case.target.molecule.smiles if case.target else None,
+            "atoms": case.target.molecule.num_atoms if case.target else None,
+            "references": case.references,
+            "seed": case.target.seed if case.target else None,
+            "notes": list(case.target.molecule.notes) if case.target else [],
+            "failure": case.failure,
+        }
+        for case in cases
+    ]
 
 
 def summarise_row(row: dict[str, Any], thresholds_ang: Sequence[float]) -> dict[str, Any]:
@@ -134,35 +141,36 @@ def summarise_row(row: dict[str, Any], thresholds_ang: Sequence[float]) -> dict[
 def to_markdown(record: dict[str, Any]) -> str:
     """Tables and rules of a record, without headings, ready for a model card."""
     rows = record["summary"]
+    names = [row["name"] for row in rows]
     thresholds = list(rows[0]["coverage"])
     lines = [*_about(record), ""]
     for letter, side in (("R", "recall"), ("P", "precision")):
-        lines += _table(
+        lines += table(
             [f"COV-{letter} < {t} Å, %" for t in thresholds] + [f"AMR-{letter}, Å", "molecules in AMR"],
             [
-                [_cell(row["coverage"][t][side], 100, 1) for t in thresholds]
-                + [_cell(row["matching_ang"][side], 1, 3), str((row["matching_ang"][side] or {}).get("count", 0))]
+                [cell(row["coverage"][t][side], 100, 1) for t in thresholds]
+                + [cell(row["matching_ang"][side], 1, 3), str((row["matching_ang"][side] or {}).get("count", 0))]
                 for row in rows
             ],
-            rows,
+            names,
         )
-    lines += _table(
+    lines += table(
         ["valid, %", "R/S right, %", "E/Z right, %", "clash, %", "bonds off by, Å", "angles off by, °"],
         [
-            [_number(row[key], 100, 1) for key in ("valid", "right_centres", "right_double_bonds", "clashing")]
-            + [_number(row["bond_deviation_ang"], 1, 4), _number(row["angle_deviation_deg"], 1, 2)]
+            [number(row[key], 100, 1) for key in ("valid", "right_centres", "right_double_bonds", "clashing")]
+            + [number(row["bond_deviation_ang"], 1, 4), number(row["angle_deviation_deg"], 1, 2)]
             for row in [*rows, {**dict.fromkeys(rows[0]), **record["references"]}]
         ],
-        [*rows, {"name": "the references themselves"}],
+        [*names, "the references themselves"],
     )
-    lines += _table(
+    lines += table(
         ["molecules", "without samples", "samples", "asked for", "s per conformer"],
         [
             [str(row[key]) for key in ("molecules", "molecules_without_samples", "samples", "requested")]
-            + [_number(row["seconds_per_conformer"], 1, 4)]
+            + [number(row["seconds_per_conformer"], 1, 4)]
             for row in rows
         ],
-        rows,
+        names,
     )
     lines += [f"- {row['name']}, {words}" for row in rows for words in _incidents(row)]
     opened = sum(bool(molecule["notes"]) for molecule in record["molecules"])
@@ -178,28 +186,8 @@ def _fields(record: Any) -> dict[str, Any] | None:
 def _about(record: dict[str, Any]) -> list[str]:
     """Model, set, settings, versions, machine and date, as far as the record says."""
     parts = [key for key in ("model", "data", "settings", "versions", "machine") if record.get(key)]
-    lines = [f"- {key}: " + ", ".join(f"{k} {_words(v)}" for k, v in record[key].items()) for key in parts]
+    lines = [f"- {key}: " + ", ".join(f"{k} {text(v)}" for k, v in record[key].items()) for key in parts]
     return [*lines, *([f"- date: {record['date']}"] if record.get("date") else [])]
-
-
-def _words(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _table(titles: list[str], cells: list[list[str]], rows: Sequence[dict[str, Any]]) -> list[str]:
-    head = ["| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
-    return [*head, *(f"| {r['name']} | " + " | ".join(line) + " |" for r, line in zip(rows, cells, strict=True)), ""]
-
-
-def _cell(summary: dict[str, float] | None, factor: float, digits: int) -> str:
-    if summary is None:
-        return "-"
-    mean, median, low, high = (f"{factor * summary[k]:.{digits}f}" for k in ("mean", "median", "low", "high"))
-    return f"{mean} ({median}) [{low}, {high}]"
-
-
-def _number(value: float | None, factor: float, digits: int) -> str:
-    return "-" if value is None else f"{factor * value:.{digits}f}"
 
 
 def _incidents(row: dict[str, Any]) -> list[str]:
@@ -214,14 +202,3 @@ def _incidents(row: dict[str, Any]) -> list[str]:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
-
-
-def _plain(value: Any) -> Any:
-    """JSON values: tuples to lists, infinities to null, floats to 6 digits."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 6) if isfinite(value) else None
-    return value

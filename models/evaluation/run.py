@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,14 +12,15 @@ from models.data.datasets import ReferenceMolecule
 from models.errors import DataError
 from models.evaluation.baseline import EMBEDDED, RELAXED, BaselineJob, score_baseline
 from models.evaluation.case import Case, read_cases
-from models.evaluation.conformers import Sampled, Score, failed_score, score
-from models.evaluation.draw import draw_samples
+from models.evaluation.conformers import Sampled, Score, Target, failed_score, score
+from models.evaluation.draw import ModelSamples, draw_samples
 from models.pipeline import SampleOptions
 from models.structure import Ensemble
 from models.weights import Model
 
 FIRST_DRAW, SERVED = "model, first draw", "model, served"
 
+T = TypeVar("T")
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -116,54 +117,59 @@ def evaluate(
     """
     cases = read_cases(references, config.max_references, config.max_molecules, config.seed)
     drawn = draw_samples(model, cases, options, clock, on_progress)
-    live = [k for k, case in enumerate(cases) if case.target]
+    targets = [case.target for case in cases if case.target]
+    first = [x for case, x in zip(cases, drawn.first, strict=True) if case.target]
     rows = []
-    with _mapper(config.processes) as each:
-        for name, seconds in ((FIRST_DRAW, drawn.first_s), (SERVED, drawn.sampling_s)):
-            jobs = [_sampled(name, cases[k], drawn.first[k], drawn.served[k]) for k in live]
-            scores = _counted(each(score, jobs), f"scoring {name}", len(jobs), on_progress)
-            rows.append(Row(name, _all_scores(cases, live, list(scores)), seconds))
+    with workers(config.processes) as each:
+        for name, jobs, seconds in (
+            (FIRST_DRAW, [Sampled(target, x) for target, x in zip(targets, first, strict=True)], drawn.first_s),
+            (SERVED, served_samples(cases, drawn), drawn.sampling_s),
+        ):
+            scores = list(counted(each(score, jobs), f"scoring {name}", len(jobs), on_progress))
+            rows.append(Row(name, with_failures(cases, scores), seconds))
         if config.baseline:
-            tasks = [BaselineJob(target, config.embed_timeout_s, clock) for case in cases if (target := case.target)]
-            both = list(_counted(each(score_baseline, tasks), "embedding with RDKit", len(tasks), on_progress))
+            tasks = [BaselineJob(target, config.embed_timeout_s, clock) for target in targets]
+            both = list(counted(each(score_baseline, tasks), "embedding with RDKit", len(tasks), on_progress))
             for name in (EMBEDDED, RELAXED):
                 own = [scores[name] for scores in both]
-                rows.append(Row(name, _all_scores(cases, live, own), sum(s.seconds or 0.0 for s in own)))
+                rows.append(Row(name, with_failures(cases, own), sum(s.seconds or 0.0 for s in own)))
     return Evaluation(cases, rows, drawn.total_s - drawn.sampling_s)
 
 
-def _sampled(name: str, case: Case, first: np.ndarray, ensemble: Ensemble | None) -> Sampled:
-    """The samples of one case in one of the model's rows."""
-    target = case.target
-    assert target is not None and ensemble is not None  # only cases with a target are sampled
-    if name == FIRST_DRAW:
-        return Sampled(target, first)
-    x = np.array([c.coordinates for c in ensemble.conformers]).reshape(-1, target.molecule.num_atoms, 3)
-    worst = max(ensemble.problems, key=lambda problem: problem.count, default=None)
-    failure = worst.reason if worst and not len(x) else None
-    return Sampled(target, x, failure, counts={"attempts": ensemble.attempts})
+def served_samples(cases: Sequence[Case], drawn: ModelSamples) -> list[Sampled]:
+    """What the model returned for each case with a target."""
+    pairs = zip(cases, drawn.served, strict=True)
+    return [_served(case.target, ensemble) for case, ensemble in pairs if case.target and ensemble]
 
 
-def _all_scores(cases: Sequence[Case], live: list[int], scores: list[Score]) -> list[Score]:
-    """Scores of every case; molecules that cannot be used fail in every row."""
-    known = dict(zip(live, scores, strict=True))
+def with_failures(cases: Sequence[Case], scores: Sequence[Score]) -> list[Score]:
+    """Scores of every case, from those of the cases with a target; the others fail."""
+    left = iter(scores)
     return [
-        known[k] if k in known else failed_score(2 * case.references, case.references, case.failure or "unknown")
-        for k, case in enumerate(cases)
+        next(left) if case.target else failed_score(2 * case.references, case.references, case.failure or "unknown")
+        for case in cases
     ]
 
 
-def _counted(results: Iterable[Any], phase: str, total: int, on_progress: OnProgress) -> Iterator[Any]:
+def counted(results: Iterable[T], phase: str, total: int, on_progress: OnProgress) -> Iterator[T]:
+    """The results, each reported when it is there."""
     for done, result in enumerate(results, 1):
         on_progress(phase, done, total)
         yield result
 
 
 @contextmanager
-def _mapper(processes: int) -> Iterator[Callable[[Callable, Sequence], Iterable]]:
+def workers(processes: int) -> Iterator[Callable[[Callable, Sequence], Iterable]]:
     """A `map` over worker processes.  They import the scoring only, not the network."""
     if processes == 1:
         yield map
         return
     with get_context("spawn").Pool(processes) as pool:
         yield pool.imap
+
+
+def _served(target: Target, ensemble: Ensemble) -> Sampled:
+    x = np.array([c.coordinates for c in ensemble.conformers]).reshape(-1, target.molecule.num_atoms, 3)
+    worst = max(ensemble.problems, key=lambda problem: problem.count, default=None)
+    failure = worst.reason if worst and not len(x) else None
+    return Sampled(target, x, failure, counts={"attempts": ensemble.attempts})

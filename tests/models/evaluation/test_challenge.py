@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from app.commands import challenge as command
@@ -14,11 +13,9 @@ from models.evaluation.challenge import (
     ALL,
     FIRST_DRAW,
     Entry,
-    Tally,
     build_challenge_record,
     read_entries,
     run_challenge,
-    tally,
     to_challenge_markdown,
 )
 from models.pipeline import SampleOptions
@@ -63,17 +60,6 @@ def test_groups_of_the_shipped_set_hold_what_they_say(shipped):
     special = {"F", "Cl", "Br", "I", "B", "Si", "P", "S", "As", "Se"}
     seen = {a.GetSymbol() for molecule in by_group["elements"] for a in molecule.mol.GetAtoms()}
     assert special <= seen
-
-
-def test_tally_counts_faults_stereo_and_what_is_missing(molecule_of, structure_of):
-    molecule = molecule_of("C[C@H](N)C(=O)O")
-    x = structure_of(molecule)
-    mirror = x * [-1, 1, 1]
-    counted = tally(molecule, [x, mirror, 2 * x, 2 * mirror, x * np.nan], ["no_guess"])
-    assert counted == Tally(6, 1, 6, 2, {"broken_bond": 2, "no_guess": 1, "not_finite": 1, "wrong_stereo": 1})
-    plain = molecule_of("CCO")
-    assert tally(plain, [structure_of(plain)], []) == Tally(1, 1, 0, 0, {})
-    assert tally(plain, [], ["embedding_timeout"] * 2) == Tally(2, 0, 0, 0, {"embedding_timeout": 2})
 
 
 def test_perfect_model_passes_and_bad_molecules_are_named(molecule_of, oracle, model_of):
