@@ -72,8 +72,24 @@ def sample(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**53 - 1, help="Same seed, same structures.", show_default="drawn")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="noise, etkdg: begin at an ETKDG guess, mmff94s: at a relaxed one.", show_default="noise"),
+    ] = None,
+    start_time: Annotated[
+        float | None,
+        typer.Option(help="Share of the guess at the start.", show_default="0.8 from etkdg, 0.9 from mmff94s"),
+    ] = None,
+    tries: Annotated[
+        int, typer.Option(help="For --start mmff94s: guesses for each conformer; the lowest is taken.")
+    ] = 1,
     kind: Annotated[str, typer.Option("--sampler", help="ode, heun or sde.")] = "ode",
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps; time grows in proportion.")] = 50,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Sampler steps; time grows in proportion.", show_default="50, from guesses 5"
+        ),
+    ] = None,
     schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "uniform",
     file_format: Annotated[
         str | None, typer.Option("--format", help="sdf, pdb, xyz or mmcif.", show_default="by extension, or sdf")
@@ -112,6 +128,8 @@ def sample(
 
     `shapespace sample in.smi -n 50 -o out_dir --format pdb`
 
+    `shapespace sample in.smi -n 50 -o out_dir --start etkdg`
+
     `shapespace sample in.smi -n 50 -o out.sdf --relax mmff94s --prune-rmsd .125 --rank`
     """
     if stereo not in ("sample", "enumerate"):
@@ -119,11 +137,13 @@ def sample(
     from app.commands import sample as command
     from models.finishing.options import FinishOptions
 
+    sampling = {
+        "start": start, "start_time": start_time, "tries": tries, "kind": kind, "steps": steps, "schedule": schedule
+    }  # fmt: skip
     finish = FinishOptions(relax, energies, prune_rmsd, rank, energy_window)
     code = command.run(
-        source, out, count, seed, kind, steps, schedule, finish, file_format, stereo, max_stereoisomers, weights, model,
-        device,
-    )  # fmt: skip
+        source, out, count, seed, sampling, finish, file_format, stereo, max_stereoisomers, weights, model, device
+    )
     raise typer.Exit(code)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ _REASONS = REASONS | {
     "no_guess": "ETKDG could not embed the molecule in time; start from noise",
     "stopped": "the work was ended before this conformer was finished; ask for less, or wait longer",
 }
-STARTS = ("noise", "etkdg", "mmff94s")
-DEFAULT_START = "noise"
+Start = Literal["noise", "etkdg", "mmff94s"]
+STARTS: tuple[str, ...] = get_args(Start)
+DEFAULT_START: Start = "noise"
 STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # where nothing else is asked for
 START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
 MAX_TRIES = 32
@@ -90,6 +91,11 @@ class SampleOptions:
             raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
         if self.rounds < 1:
             raise SamplerError(f"rounds is {self.rounds}; allowed: 1 or more")
+
+    def to_values(self) -> dict[str, Any]:
+        """What a caller chooses, or the defaults in its place, as plain JSON values."""
+        names = ("start", "start_time", "tries", "kind", "steps", "schedule")
+        return {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
 
 
 def build_options(

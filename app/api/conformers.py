@@ -25,7 +25,7 @@ from app.settings import Settings
 from models.export.archive import to_zip
 from models.export.formats import FORMATS
 from models.export.molecule import one_line
-from models.pipeline import SampleOptions
+from models.pipeline import build_options
 from models.structure import Ensemble
 
 router = APIRouter(tags=["conformers"])
@@ -63,8 +63,9 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
 
     Every conformer that comes back is finite, has every bond, no clash, and the requested stereochemistry, perceived
     again from its coordinates.  Each is drawn at most five times; what fails then is reported in `problems`, and a
-    molecule whose first 20 draws all fail is given up.  A molecule that cannot be read fails alone.  `finish`
-    relaxes, prunes and ranks what was sampled.  `Accept` chooses between JSON, one file and a zip.
+    molecule whose first 20 draws all fail is given up.  `start` chooses where they begin: at noise, or at guesses of
+    ETKDG, which need fewer steps.  `finish` relaxes, prunes and ranks what was sampled.  A molecule that cannot be read
+    fails alone.  `Accept` chooses between JSON, one file and a zip.
     """
     settings: Settings = request.app.state.settings
     engine: Engine = request.app.state.engine
@@ -72,6 +73,7 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
     began = monotonic()
     wanted = negotiate(request.headers.get("accept"))
     check_limits(body, settings, wanted)
+    options = build_options(body.start, **body.sampler.model_dump(), half=settings.half)
     engine.check_open(before=pool.requests)
     assert engine.model is not None
     check_model(body, engine)
@@ -86,7 +88,7 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
         molecules,
         [body.num_conformers] * len(molecules),
         [seed] * len(molecules),
-        _options(body, settings),
+        options,
         began + settings.request_timeout_s,
     )
     sampled = await _sample(ticket, engine, request) if molecules else []
@@ -102,7 +104,8 @@ async def sample_conformers(body: ConformersRequest, request: Request) -> Respon
     started = ticket.started or began + read_s
     timing = {"read": read_s, "wait": started - began - read_s, "sample": sampled_at - started}
     timing["finish"] = finished_at - sampled_at
-    return await asyncio.to_thread(_write, body, wanted, outcomes, engine.model.name, seed, timing, began)
+    head = {"model": engine.model.name, "seed": seed, "sampling": options.to_values()}
+    return await asyncio.to_thread(_write, body, wanted, outcomes, head, timing, began)
 
 
 def check_limits(body: ConformersRequest, settings: Settings, wanted: Wanted) -> None:
@@ -186,13 +189,12 @@ def _write(
     body: ConformersRequest,
     wanted: Wanted,
     outcomes: list[Outcome],
-    model: str,
-    seed: int,
+    head: dict[str, Any],
     timing: dict[str, float],
     began: float,
 ) -> Response:
     """The answer in the wanted form; runs in a thread, since large ensembles take a while to write."""
-    write_began = monotonic()
+    write_began, model = monotonic(), head["model"]
     returned = sum(outcome.returned for outcome in outcomes)
     if wanted.media_type == JSON:
         file_format = FORMATS.get(body.format)
@@ -200,7 +202,7 @@ def _write(
         now = monotonic()
         timing = {**timing, "write": now - write_began, "total": now - began}
         rounded = {name: round(seconds, 4) for name, seconds in timing.items()}
-        return JSONResponse({"model": model, "seed": seed, "results": results, "timing_s": rounded})
+        return JSONResponse({**head, "results": results, "timing_s": rounded})
     summary = [{k: v for k, v in to_record(o, None, model).items() if k != "structure"} for o in outcomes]
     if returned == 0:
         if all(problem["reason"] in _NOT_THE_INPUT for entry in summary for problem in entry["problems"]):
@@ -211,14 +213,14 @@ def _write(
         raise Problem(422, "invalid_molecule", detail, results=summary)
     headers = {
         "X-Shapespace-Model": model,
-        "X-Shapespace-Seed": str(seed),
+        "X-Shapespace-Seed": str(head["seed"]),
         "X-Shapespace-Requested": str(sum(outcome.requested for outcome in outcomes)),
         "X-Shapespace-Returned": str(returned),
         "X-Shapespace-Pruned": str(sum(ensemble.num_pruned for ensemble in ensembles(outcomes))),
         "X-Shapespace-Incomplete": str(sum(not outcome.complete for outcome in outcomes)),
     }
     if wanted.media_type == ZIP:
-        manifest = {"model": model, "seed": seed, "results": summary}
+        manifest = {**head, "results": summary}
         content: bytes = to_zip(ensembles(outcomes), model, FORMATS[body.format], manifest)
         name = "conformers.zip"
     else:
@@ -248,8 +250,3 @@ def _names(body: ConformersRequest) -> list[str]:
             name += "'"
         names.append(name)
     return names
-
-
-def _options(body: ConformersRequest, settings: Settings) -> SampleOptions:
-    sampler: dict[str, Any] = body.sampler.model_dump()
-    return SampleOptions(**sampler, half=settings.half)

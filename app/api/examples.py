@@ -17,6 +17,16 @@ REQUEST_EXAMPLES = {
             "format": "json",
         },
     },
+    "warm": {
+        "summary": "Warm start: five steps from guesses of ETKDG",
+        "value": {
+            "molecules": [{"smiles": "CC(=O)Nc1ccc(O)cc1"}],
+            "num_conformers": 3,
+            "seed": 1,
+            "start": "etkdg",
+            "sampler": {"steps": 5, "start_time": 0.8},
+        },
+    },
     "enumerate": {
         "summary": "All stereoisomers of a molecule whose stereo is left open",
         "value": {"molecules": [{"id": "a", "smiles": "CC(F)O"}], "num_conformers": 2, "stereo": "enumerate"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,9 +11,13 @@ from app.intake.limits import MAX_ID_CHARS, MAX_STEREOISOMERS
 from app.settings import MOLECULES_CEILING
 from models.errors import FinishError
 from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, FinishOptions
-from models.pipeline import MAX_SEED, MAX_STEPS
+from models.pipeline import DEFAULT_START, MAX_SEED, MAX_STEPS, MAX_TRIES, START_TIME, STEPS, Start
 
 _MAX_FIELDS = 50
+
+
+def _each(defaults: Mapping[str, float]) -> str:
+    return ", ".join(f"{value} from {start}" for start, value in defaults.items())
 
 
 class _Body(BaseModel):
@@ -47,11 +52,27 @@ class MoleculeSpec(_Body):
 
 
 class SamplerSpec(_Body):
-    """How to go from noise to structures."""
+    """How to go from the start to structures."""
 
     kind: Literal["ode", "heun", "sde"] = Field("ode", description="Euler, Heun, or Langevin steps.")
-    steps: int = Field(50, ge=1, le=MAX_STEPS, description="More steps cost more time in proportion.")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_STEPS,
+        description="More steps cost more time in proportion; " + _each(STEPS) + " by default.",
+    )
     schedule: Literal["uniform", "quadratic", "log"] = Field("uniform", description="Time grid.")
+    start_time: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Only with a start from guesses: the share of the guess where paths begin, the rest being noise; "
+        + _each({start: time for start, time in START_TIME.items() if time})
+        + " by default. The more, the closer structures stay to their guesses.",
+    )
+    tries: int = Field(
+        1, ge=1, le=MAX_TRIES, description="Only with start `mmff94s`: guesses for each conformer; the lowest is taken."
+    )
 
 
 class FinishSpec(_Body):
@@ -87,6 +108,10 @@ class ConformersRequest(_Body):
     molecules: list[MoleculeSpec] = Field(min_length=1, max_length=MOLECULES_CEILING)
     num_conformers: int = Field(10, ge=1, description="Conformers of each molecule.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Same seed, same structures; drawn when absent.")
+    start: Start = Field(
+        DEFAULT_START,
+        description="Where paths begin: `noise`; or warm, at a guess mixed with noise, from ETKDG alone or relaxed.",
+    )
     sampler: SamplerSpec = SamplerSpec()
     finish: FinishSpec = FinishSpec()
     format: Literal["sdf", "pdb", "xyz", "mmcif", "json"] = Field(
@@ -155,6 +180,17 @@ class Timing(BaseModel):
     total: float
 
 
+class Sampling(BaseModel):
+    """How the structures were made, with the defaults that were taken."""
+
+    start: str
+    start_time: float | None = Field(description="Share of the guess where paths began; null from noise.")
+    tries: int
+    kind: str
+    steps: int
+    schedule: str
+
+
 class ProblemDocument(BaseModel):
     """RFC 9457 problem document; `errors` or `results` are there where they help."""
 
@@ -170,5 +206,6 @@ class ConformersResponse(BaseModel):
 
     model: str
     seed: int
+    sampling: Sampling
     results: list[MoleculeResult]
     timing_s: Timing

@@ -6,8 +6,6 @@ import asyncio
 import json
 import secrets
 import signal
-import sys
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.commands.source import read_source
 from app.intake.finisher import finish_all
+from app.intake.guesser import PoolGuesser
 from app.intake.pool import ChildPool
 from app.intake.reading import Reading, Refusal
 from app.settings import Settings, build_settings
-from models.errors import FormatError, MoleculeError
+from models.errors import FormatError
 from models.export.archive import file_stem, to_zip
 from models.export.formats import FORMATS, Format, find_format
 from models.export.molecule import to_summary
@@ -47,9 +47,7 @@ def run(
     out: Path,
     count: int,
     seed: int | None,
-    kind: str,
-    steps: int,
-    schedule: str,
+    sampling: dict[str, Any],
     finish: FinishOptions,
     format_name: str | None,
     stereo: str,
@@ -58,7 +56,7 @@ def run(
     model_name: str | None,
     device: str | None,
 ) -> int:
-    """Sample everything in `source` and write it to `out`.
+    """Sample everything in `source` and write it to `out`; `sampling` is for `build_options`, None for a default.
 
     Returns:
         Exit code: 0 when every conformer was made and finished as asked, 1 when something is missing.
@@ -72,8 +70,8 @@ def run(
     pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
     pool.start()  # the children load RDKit while this process loads torch and the weights
     try:
-        futures = [pool.submit(reading) for reading in readings]
-        return _sample_all(readings, futures, pool, settings, target, count, seed, kind, steps, schedule, finish)
+        futures = [pool.submit(reading) for reading in readings[:_MOLECULES_AT_ONCE]]
+        return _sample_all(readings, futures, pool, settings, target, count, seed, sampling, finish)
     finally:
         pool.close()
 
@@ -112,52 +110,6 @@ def make_room(target: Target) -> None:
         raise FormatError(f"--out {target.path} cannot be written ({error.strerror}); choose another") from None
 
 
-def read_source(source: str) -> list[tuple[str, str, str]]:
-    """Texts to read, as (form, text, name): a SMILES, a .smi or .sdf file, or `-` for SMILES on standard input.
-
-    Raises:
-        MoleculeError: The file is missing or holds nothing.
-    """
-    path = Path(source)
-    if source == "-":
-        entries = list(_smiles_lines(sys.stdin.read()))
-    elif path.suffix.lower() in (".smi", ".smiles", ".txt", ".sdf", ".sd", ".mol"):
-        if not _is_file(path):
-            raise MoleculeError(f"no file at {source}; give a SMILES, a .smi or .sdf file, or - for standard input")
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-        entries = list(_blocks(text) if path.suffix.lower() in (".sdf", ".sd", ".mol") else _smiles_lines(text))
-    elif _is_file(path):
-        raise MoleculeError(f"{source} has an unknown extension; allowed: .smi .smiles .txt .sdf .sd .mol")
-    else:
-        entries = [("smiles", source, "")]
-    if not entries:
-        raise MoleculeError(f"{source} holds no molecule", reason="empty_input")
-    return [(form, text, name or f"molecule-{k + 1}") for k, (form, text, name) in enumerate(entries)]
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a long SMILES cannot even be a name."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _smiles_lines(text: str) -> Iterator[tuple[str, str, str]]:
-    """Lines of `SMILES name`; blank lines and those that begin with # are skipped."""
-    for line in text.splitlines():
-        words = line.split(maxsplit=1)
-        if words and not line.startswith("#"):
-            yield "smiles", words[0], words[1].strip() if len(words) > 1 else ""
-
-
-def _blocks(text: str) -> Iterator[tuple[str, str, str]]:
-    """Records of an SDF; the first line of each is its name."""
-    for record in text.replace("\r\n", "\n").split("$$$$\n"):
-        if record.strip():
-            yield "molblock", record, record.split("\n", 1)[0].strip()
-
-
 def _sample_all(
     readings: list[Reading],
     futures: list[Future[list[Molecule] | Refusal]],
@@ -166,18 +118,16 @@ def _sample_all(
     target: Target,
     count: int,
     seed: int,
-    kind: str,
-    steps: int,
-    schedule: str,
+    sampling: dict[str, Any],
     finish: FinishOptions,
 ) -> int:
     from app.main import load  # torch; loaded while the children read
-    from models.pipeline import SampleOptions, generate
+    from models.pipeline import build_options, generate
 
-    options = SampleOptions(kind, steps, schedule, half=settings.half)
+    options = build_options(**{k: v for k, v in sampling.items() if v is not None}, half=settings.half)
     with console.status("loading the model"):
         model = load(settings)
-        model.check_sampler(kind)
+        model.check_sampler(options.kind)
     stop = Event()
     signal.signal(signal.SIGINT, lambda number, frame: stop.set())  # Ctrl-C keeps what is finished
     ensembles: list[Ensemble] = []
@@ -185,9 +135,10 @@ def _sample_all(
     columns = (TextColumn("conformers"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=count * len(readings))
-        for start in range(0, len(readings), _MOLECULES_AT_ONCE):
+        for at in range(0, len(readings), _MOLECULES_AT_ONCE):
+            portion = slice(at, at + _MOLECULES_AT_ONCE)
             molecules: list[Molecule] = []
-            for reading, future in list(zip(readings, futures, strict=True))[start : start + _MOLECULES_AT_ONCE]:
+            for reading, future in zip(readings[portion], futures[portion], strict=True):
                 answer = future.result()
                 if isinstance(answer, Refusal):
                     refused.append((reading.name, answer))
@@ -195,6 +146,8 @@ def _sample_all(
                     continue
                 molecules.extend(answer)
                 bar.update(task, total=(bar.tasks[0].total or 0) + count * (len(answer) - 1))
+            ahead = readings[len(futures) :][:_MOLECULES_AT_ONCE]  # not all: guesses would wait
+            futures += [pool.submit(reading) for reading in ahead]
             counts, seeds = [count] * len(molecules), [seed] * len(molecules)
             made = generate(
                 model,
@@ -204,6 +157,7 @@ def _sample_all(
                 options,
                 should_stop=stop.is_set,
                 on_done=lambda n: bar.advance(task, n),
+                guesser=PoolGuesser(pool),
             )
             ensembles.extend(asyncio.run(finish_all(pool, made, finish, stop.is_set)))
             if stop.is_set():
@@ -212,7 +166,8 @@ def _sample_all(
         {"id": name, "status": "failed", "problems": [{"reason": r.reason, "detail": r.detail, "count": count}]}
         for name, r in refused
     ]
-    manifest = {"model": model.name, "seed": seed, "results": [*map(to_summary, ensembles), *failures]}
+    results = [*map(to_summary, ensembles), *failures]
+    manifest = {"model": model.name, "seed": seed, "sampling": options.to_values(), "results": results}
     written = write(target, ensembles, model.name, manifest)
     _report(ensembles, refused, written, seed, count)
     whole = all(e.status == "ok" and not (e.finishing and e.finishing.problems) for e in ensembles)

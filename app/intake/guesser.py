@@ -10,10 +10,10 @@ import numpy as np
 
 from app.intake.embedding import Embedding
 from app.intake.pool import ChildPool
-from models.data.guess import RAW, Recipe
+from models.data.guess import RAW, SEEDS_AT_ONCE, Recipe
 from models.structure import Molecule
 
-_SEEDS_AT_ONCE = 4  # in one job: few, so that readings of other requests get their turn in between
+_ATOMS_AT_ONCE = 320  # in one job: about 0.1 s of work, so that readings of other requests get their turn in between
 _LOOK_EVERY_S = 0.05
 
 
@@ -39,7 +39,12 @@ class PoolGuesser:
     ) -> list[list[np.ndarray | None]]:
         """Guesses of each seed of each molecule, Å [N, 3], or None where there is none."""
         guesses: list[list[np.ndarray | None]] = [[None] * len(own) for own in seeds]
-        left = deque((k, part) for k, own in enumerate(seeds) for part in _parts(len(own), len(self._pool)))
+        share = -(-sum(map(len, seeds)) // len(self._pool))  # of each child
+        left = deque(
+            (k, part)
+            for k, own in enumerate(seeds)
+            for part in _parts(len(own), min(share, _most(molecules[k], recipe)))
+        )
         running: dict[Future[list[np.ndarray | None] | None], tuple[int, slice]] = {}
         try:
             while left or running:
@@ -62,7 +67,11 @@ class PoolGuesser:
         return guesses
 
 
-def _parts(count: int, processes: int) -> list[slice]:
-    """Parts of `count` seeds for one job each, spread over the processes."""
-    size = max(1, min(_SEEDS_AT_ONCE, -(-count // processes)))
+def _most(molecule: Molecule, recipe: Recipe) -> int:
+    """How many seeds one job may have."""
+    return max(1, min(SEEDS_AT_ONCE, _ATOMS_AT_ONCE // molecule.num_atoms) // recipe.tries)
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    """Parts of `count` seeds for one job each."""
     return [slice(at, min(at + size, count)) for at in range(0, count, size)]

@@ -9,7 +9,7 @@ from models.data.elements import ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
 from models.data.molecule import MAX_MOLBLOCK_CHARS, MAX_SMILES_CHARS
 from models.export.formats import FORMATS
 from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, METHODS
-from models.pipeline import MAX_SEED, MAX_STEPS
+from models.pipeline import MAX_SEED, MAX_STEPS, MAX_TRIES, STARTS
 from models.samplers.schedule import SCHEDULES
 from models.samplers.steps import KINDS
 
@@ -34,6 +34,8 @@ def limits(settings: Settings) -> dict[str, Any]:
         "id_characters": MAX_ID_CHARS,
         "stereoisomers_per_molecule": MAX_STEREOISOMERS,
         "seed": [0, MAX_SEED],
+        "starts": list(STARTS),
+        "sampler_tries": [1, MAX_TRIES],
         "sampler_kinds": list(KINDS),
         "sampler_steps": [1, MAX_STEPS],
         "sampler_schedules": list(SCHEDULES),

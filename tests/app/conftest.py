@@ -13,6 +13,7 @@ from httpx import Response
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from app.intake.embedding import Embedding
 from app.main import create_app
 from app.settings import Settings
 from models.structure import Conformer, Ensemble, Molecule
@@ -101,6 +102,24 @@ def connect() -> Callable[[FastAPI], TestClient]:
 def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines sample with ETKDG, so that a test of the service does not depend on how good the weights are."""
     monkeypatch.setattr("app.engine.engine.generate", embed)
+
+
+@pytest.fixture
+def sabotage(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], object], float], None]:
+    """In place of the embedding of one molecule, a child calls a function of the standard library."""
+
+    def replace(smiles: str, function: Callable[[], object], patience: float) -> None:
+        class Sabotaged(Embedding):
+            patience = property(lambda self: patience if self.molecule.smiles == smiles else 60.0)
+
+            def __reduce__(self):
+                if self.molecule.smiles == smiles:
+                    return function, ()  # called where it is unpickled
+                return Embedding, (self.molecule, self.seeds, self.recipe)
+
+        monkeypatch.setattr("app.intake.guesser.Embedding", Sabotaged)
+
+    return replace
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,11 @@
 import io
 import json
+import os
 import re
 import threading
+import time
 import zipfile
+from functools import partial
 
 import gemmi
 import numpy as np
@@ -13,7 +16,9 @@ from rdkit import Chem
 
 from app.api.schemas import ConformersResponse
 from app.intake.finishing import Measuring
+from models.data.molecule import build_molecules, read_smiles
 from models.export.formats import FORMATS
+from models.pipeline import STEPS, build_options, generate
 
 MODEL = "molecules-small"
 ALANINE = "C[C@H](N)C(=O)O"
@@ -337,6 +342,73 @@ def test_open_stereo_is_enumerated_on_request(ask, perfect):
 )
 def test_other_samplers_are_served(ask, sampler):
     answer_of(ask("C", sampler=sampler))
+
+
+# The warm start.
+
+
+@pytest.mark.parametrize("fields", [{"start": "etkdg"}, {"start": "mmff94s", "sampler": {"start_time": 0.85}}], ids=str)
+def test_warm_start_gives_the_structures_of_the_library(ask, client, fields):
+    answer = answer_of(ask("OCCN", format="json", **{"sampler": {}} | fields))
+    options = build_options(fields["start"], **fields.get("sampler", {}))
+    assert answer.sampling.model_dump() == options.to_values()
+    (molecule,) = build_molecules(read_smiles("OCCN"), 1)
+    (made,) = generate(client.app.state.engine.model, [molecule], [2], [1], options)
+    (result,) = answer.results
+    assert [c.seed for c in result.conformers] == [c.seed for c in made.conformers] != []
+    np.testing.assert_allclose(result.structure["coordinates"], [c.coordinates for c in made.conformers], atol=2e-3)
+
+
+def test_answer_says_how_it_was_sampled(ask, perfect):
+    expected = {
+        "start": "noise", "start_time": None, "tries": 1, "kind": "heun", "steps": 20, "schedule": "uniform",
+    }  # fmt: skip
+    sampler = {"kind": "heun", "steps": 20}
+    assert answer_of(ask("C", sampler=sampler)).sampling.model_dump() == expected
+    archive = zipfile.ZipFile(io.BytesIO(ask("C", sampler=sampler, accept="application/zip").content))
+    assert json.loads(archive.read("manifest.json"))["sampling"] == expected
+    warm = answer_of(ask("C", start="etkdg", sampler={"start_time": 0.5})).sampling
+    assert (warm.start, warm.start_time, warm.steps) == ("etkdg", 0.5, STEPS["etkdg"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"start": "odd"}, "'noise', 'etkdg' or 'mmff94s'"),
+        ({"start": "noise", "sampler": {"start_time": 0.5}}, "start_time is 0.5, but paths from noise begin at 0"),
+        ({"start": "etkdg", "sampler": {"start_time": 1}}, "less than 1"),
+        ({"start": "etkdg", "sampler": {"kind": "sde"}}, "'sde' needs the score of paths from noise"),
+        ({"start": "etkdg", "sampler": {"tries": 2}}, "allowed: 1 to 32 with start 'mmff94s'"),
+    ],
+    ids=str,
+)
+def test_start_that_does_not_fit_is_explained(ask, fields, words):
+    response = ask("C", **fields)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert words in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("function", "patience"), [(partial(time.sleep, 600), 0.03), (partial(os._exit, 1), 1.0)], ids=["hangs", "dies"]
+)
+def test_molecule_that_cannot_be_embedded_fails_alone(ask, sabotage, function, patience):
+    sabotage("CCS", function, patience)
+    alone = answer_of(ask("OCCN", start="etkdg", sampler={}, format="json")).results[0]
+    bad, good = answer_of(
+        ask("CCS", {"id": "molecule-1", "smiles": "OCCN"}, start="etkdg", sampler={}, format="json")
+    ).results
+    assert bad.status == "failed"
+    assert [(p.reason, p.count) for p in bad.problems] == [("no_guess", 2)]
+    assert "start from noise" in bad.problems[0].detail
+    assert [c.seed for c in good.conformers] == [c.seed for c in alone.conformers] != []
+    np.testing.assert_allclose(good.structure["coordinates"], alone.structure["coordinates"], atol=2e-3)
+
+
+def test_time_of_a_request_also_ends_its_guesses(ask, sabotage, hasty):
+    sabotage("CCS", partial(time.sleep, 600), 0.5)  # 5 s, of which the request has 3
+    (result,) = answer_of(ask("CCS", start="etkdg")).results
+    assert [(p.reason, p.count) for p in result.problems] == [("stopped", 2)]
 
 
 def test_sampler_that_the_model_cannot_follow_is_explained(ask):

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from app.api.schemas import ConformersRequest, ConformersResponse, MoleculeSpec
+from app.api.schemas import ConformersRequest, ConformersResponse, MoleculeSpec, SamplerSpec
+from models.pipeline import DEFAULT_START, START_TIME, STEPS
 
 GOOD = {"molecules": [{"smiles": "C"}]}
 
@@ -11,7 +12,10 @@ def test_request_has_defaults_for_all_but_the_molecules():
     assert (body.num_conformers, body.seed, body.format, body.stereo, body.max_stereoisomers) == (
         10, None, "sdf", "sample", 8,
     )  # fmt: skip
-    assert body.sampler.model_dump() == {"kind": "ode", "steps": 50, "schedule": "uniform"}
+    assert body.sampler.model_dump() == {
+        "kind": "ode", "steps": None, "schedule": "uniform", "start_time": None, "tries": 1,
+    }  # fmt: skip
+    assert body.start == DEFAULT_START
     assert body.model is None
 
 
@@ -22,7 +26,10 @@ def test_request_has_defaults_for_all_but_the_molecules():
         {"num_conformers": "10"}, {"num_conformers": True}, {"num_conformers": 1.5}, {"num_conformers": None},
         {"num_conformers": float("nan")}, {"num_conformers": float("inf")}, {"seed": -1}, {"seed": 2**53},
         {"seed": "7"}, {"sampler": "ode"}, {"sampler": {"kind": "magic"}}, {"sampler": {"steps": 0}},
-        {"sampler": {"steps": 1001}}, {"sampler": {"schedule": "odd"}}, {"sampler": {"speed": 1}}, {"format": "mol2"},
+        {"sampler": {"steps": 1001}}, {"sampler": {"schedule": "odd"}}, {"start": "odd"}, {"start": None},
+        {"sampler": {"start_time": 0}}, {"sampler": {"start_time": 1}}, {"sampler": {"start_time": -0.5}},
+        {"sampler": {"start_time": "0.5"}}, {"sampler": {"start_time": float("nan")}}, {"sampler": {"tries": 0}},
+        {"sampler": {"tries": 33}}, {"sampler": {"speed": 1}}, {"format": "mol2"},
         {"format": None}, {"stereo": "all"}, {"max_stereoisomers": 0}, {"max_stereoisomers": 65}, {"model": 1},
         {"extra": 1}, {"finish": None}, {"finish": {"relax": "uff"}}, {"finish": {"prune_rmsd": float("nan")}},
         {"finish": {"prune_rmsd": float("inf")}}, {"finish": {"rank": True}}, {"finish": {"energy_window": 1.0}},
@@ -42,6 +49,8 @@ def test_request_refuses(change):
         {"seed": None},
         {"sampler": {"steps": 1000}},
         {"sampler": {}},
+        {"start": "etkdg", "sampler": {"start_time": 0.999, "steps": None}},
+        {"start": "mmff94s", "sampler": {"start_time": None, "tries": 32}},
         {"finish": {}},
         {"finish": {"relax": "mmff94s", "rank": True, "energy_window": 6}},
         {"finish": {"prune_rmsd": 10}},
@@ -69,6 +78,13 @@ def test_molecule_refuses(spec):
 @pytest.mark.parametrize("name", ["a", "a" * 80, "Näme, with blanks / and more", "分子"])
 def test_molecule_accepts_the_name(name):
     assert MoleculeSpec.model_validate({"smiles": "C", "id": name}).id == name
+
+
+def test_schema_names_the_defaults_of_each_start():
+    fields = SamplerSpec.model_json_schema()["properties"]
+    for start in ("noise", "etkdg", "mmff94s"):
+        assert f"{STEPS[start]} from {start}" in fields["steps"]["description"]
+        assert (f"{START_TIME[start]} from {start}" in fields["start_time"]["description"]) == (start != "noise")
 
 
 def test_every_field_of_the_request_is_described():

@@ -5,20 +5,26 @@ import signal
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import gemmi
 import numpy as np
 import pytest
+import torch
 from rdkit import Chem
+from typer.main import get_command
 
-from app.cli import main
+from app.cli import cli, main
 from app.commands import sample
-from app.commands.sample import choose_target, read_source
+from app.commands.sample import choose_target
+from app.intake.pool import ChildPool
 from models import pipeline
-from models.errors import FormatError, MoleculeError
+from models.data.molecule import build_molecules, read_smiles
+from models.errors import FormatError
 from models.export.formats import FORMATS
 from models.structure import Conformer, Ensemble
+from models.weights import load_model
 
 COMMAND = str(Path(sys.executable).parent / "shapespace")
 
@@ -120,7 +126,60 @@ def test_ensembles_are_finished_on_request(call, here):
     assert code == (1 if "missing" in said else 0)
 
 
+def test_warm_start_gives_the_structures_of_the_library(call, here, weights):
+    _, said = call("OCCN", "-n", "2", "--seed", "1", "--start", "etkdg", "--start-time", ".7", "-o", "out")
+    (molecule,) = build_molecules(read_smiles("OCCN"), 1)
+    options = pipeline.build_options("etkdg", start_time=0.7)
+    model = load_model("molecules-small", weights, torch.device("cpu"))
+    (made,) = pipeline.generate(model, [molecule], [2], [1], options)
+    assert f"{len(made.conformers)} of 2 conformers" in said
+    (file,) = (here / "out").glob("*.sdf")
+    mols = list(Chem.SDMolSupplier(str(file), removeHs=False))
+    assert [int(mol.GetProp("seed")) for mol in mols] == [c.seed for c in made.conformers] != []
+    found = [mol.GetConformer().GetPositions() for mol in mols]
+    np.testing.assert_allclose(found, [c.coordinates for c in made.conformers], atol=2e-3)
+    assert json.loads((here / "out" / "manifest.json").read_text())["sampling"] == options.to_values()
+
+
 # With conformers from a grid.
+
+
+def test_molecule_that_cannot_be_embedded_fails_alone(call, here, sabotage):
+    sabotage("CCS", partial(os._exit, 1), 60.0)
+    (here / "in.smi").write_text("CCS bad\nOCCN good\n")
+    code, said = call("in.smi", "-n", "2", "--seed", "1", "--start", "etkdg", "-o", "out.sdf")
+    assert code == 1
+    assert "bad: 2 of 2 conformers are missing (no_guess)" in said
+    assert set(names("out.sdf")) == {"good"}
+
+
+def test_options_name_the_defaults_of_each_start():
+    options = {option.name: option for option in get_command(cli).commands["sample"].params}
+    times = [f"{time} from {start}" for start, time in pipeline.START_TIME.items() if time]
+    (guessed,) = {steps for start, steps in pipeline.STEPS.items() if start != "noise"}
+    assert options["start"].show_default == pipeline.DEFAULT_START
+    assert options["start_time"].show_default == ", ".join(times)
+    assert options["steps"].show_default == f"{pipeline.STEPS['noise']}, from guesses {guessed}"
+    assert all(start in options["start"].help for start in pipeline.STARTS)
+
+
+def test_readings_are_only_a_portion_ahead_of_the_sampler(call, quick, here, monkeypatch):
+    submitted, before = [], []
+    submit, grid = ChildPool.submit, pipeline.generate
+
+    def remember(pool, job):
+        submitted.append(job.name)
+        return submit(pool, job)
+
+    def generate(*words, **more):
+        before.append(len(submitted))
+        return grid(*words, **more)
+
+    monkeypatch.setattr(sample, "_MOLECULES_AT_ONCE", 2)
+    monkeypatch.setattr(ChildPool, "submit", remember)
+    monkeypatch.setattr(pipeline, "generate", generate)
+    assert call("-", "-n", "1", "-o", "out.sdf", stdin="C\nN\nO\nCC\nCN\n")[0] == 0
+    assert before == [4, 5, 5]
 
 
 def test_molecule_that_cannot_be_finished_is_said_and_is_code_1(call, here, quick):
@@ -236,6 +295,10 @@ def test_interrupt_keeps_what_is_finished(call, here, quick, monkeypatch):
         (("CCO", "-o", "out.sdf", "--sampler", "magic"), "unknown sampler 'magic'"),
         (("CCO", "-o", "out.sdf", "--sampler", "sde"), "no exact score"),
         (("CCO", "-o", "out.sdf", "--schedule", "odd"), "unknown schedule 'odd'"),
+        (("CCO", "-o", "out.sdf", "--start", "odd"), "unknown start 'odd'; allowed: noise, etkdg, mmff94s"),
+        (("CCO", "-o", "out.sdf", "--tries", "2"), "tries is 2; allowed: 1 to 32 with start 'mmff94s', else 1"),
+        (("CCO", "-o", "out.sdf", "--start-time", "0.5"), "paths from noise begin at 0"),
+        (("CCO", "-o", "out.sdf", "--start", "etkdg", "--sampler", "sde"), "use 'ode' or 'heun', or start 'noise'"),
         (("CCO", "-o", "out.sdf", "--model", "odd"), "unknown model 'odd'"),
         (("CCO", "-o", "out.sdf", "--rank"), "rank needs energies"),
         (("CCO", "-o", "out.sdf", "--relax", "uff"), "relax is 'uff'; allowed: mmff94s"),
@@ -295,34 +358,3 @@ def test_folder_that_exists_may_have_a_point_in_its_name(tmp_path):
     assert choose_target(tmp_path / "run.1", None).kind == "folder"
     with pytest.raises(FormatError, match="unknown extension"):
         choose_target(tmp_path / "run.2", None)
-
-
-def test_source_is_a_smiles_unless_it_names_a_file(tmp_path):
-    assert read_source("CCO") == [("smiles", "CCO", "molecule-1")]
-    path = tmp_path / "in.SMI"
-    path.write_text("C a b\n#x\n  O\n")
-    assert read_source(str(path)) == [("smiles", "C", "a b"), ("smiles", "O", "molecule-2")]
-    with pytest.raises(MoleculeError, match="no file"):
-        read_source(str(tmp_path / "no.sdf"))
-    (tmp_path / "in.mol2").write_text("C")
-    with pytest.raises(MoleculeError, match="unknown extension"):
-        read_source(str(tmp_path / "in.mol2"))
-
-
-@pytest.mark.parametrize("text", ["C" * 300, "C/C=C/C" * 100, "C\0"])
-def test_smiles_that_cannot_be_a_file_name_is_a_smiles(text):
-    assert read_source(text) == [("smiles", text, "molecule-1")]
-
-
-def test_mark_at_the_start_of_a_file_is_not_a_part_of_it(tmp_path):
-    (tmp_path / "in.smi").write_bytes(b"\xef\xbb\xbfCCO a\r\n")
-    assert read_source(str(tmp_path / "in.smi")) == [("smiles", "CCO", "a")]
-
-
-def test_records_of_an_sdf_are_told_apart(tmp_path):
-    path = tmp_path / "in.sdf"
-    path.write_text("one\nx\n\nM  END\n> <a>\n1\n\n$$$$\n\nx\n\nM  END\n$$$$\n")
-    assert [(form, name) for form, _, name in read_source(str(path))] == [
-        ("molblock", "one"),
-        ("molblock", "molecule-2"),
-    ]

@@ -6,6 +6,7 @@ import pytest
 
 from app.engine.engine import Engine, EngineError
 from app.engine.ticket import Ticket
+from models.data.guess import guess_all
 from models.errors import WeightsError
 from models.pipeline import SampleOptions
 
@@ -18,12 +19,14 @@ class Sampler:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
+        self.guessers: list[object] = []
         self.free = threading.Event()
         self.free.set()
         self.busy = threading.Event()
 
     def __call__(self, model, molecules, counts, seeds, options, should_stop=lambda: False, guesser=None):
         self.calls.append(list(molecules))
+        self.guessers.append(guesser)
         self.busy.set()
         stopped = False
         while not self.free.wait(0.002):
@@ -147,6 +150,39 @@ def test_tickets_with_other_options_do_not_share_a_call(engine, sampler):
     sampler.free.set()
     assert [made(t)[0][0] for t in (one, two, three)] == ["a", "b", "c"]
     assert sampler.calls[-2:] == [["a", "c"], ["b"]]
+
+
+@pytest.mark.parametrize("other", [{}, {"start": "etkdg", "start_time": 0.7}, {"start": "mmff94s", "start_time": 0.8}])
+def test_tickets_with_another_start_do_not_share_a_call(engine, sampler, other):
+    occupy(engine, sampler)
+    warm = {"start": "etkdg", "start_time": 0.8}
+    tickets = [ticket("a", **warm), ticket("b", **other), ticket("c", **warm)]
+    for each in tickets:
+        engine.submit(each)
+    sampler.free.set()
+    assert [made(t)[0][0] for t in tickets] == ["a", "b", "c"]
+    assert sampler.calls[-2:] == [["a", "c"], ["b"]]
+
+
+def test_each_call_has_its_own_guesser(sampler, patient):
+    guessers = iter("xyz")
+    engine = Engine(lambda: MODEL, lambda: "probe", 3, lambda: next(guessers))
+    engine.start()
+    patient(lambda: engine.ready)
+    for name in "ab":
+        each = ticket(name)
+        engine.submit(each)
+        made(each)
+    assert sampler.guessers[-2:] == ["x", "y"]
+    engine.close()
+
+
+def test_engine_guesses_in_its_own_process_unless_told_otherwise(engine, sampler):
+    sampler.free.set()
+    first = ticket("a")
+    engine.submit(first)
+    made(first)
+    assert sampler.guessers[-1] is guess_all
 
 
 def test_failure_of_a_ticket_is_not_felt_by_those_beside_it(engine, sampler):

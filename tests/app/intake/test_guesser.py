@@ -6,11 +6,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from app.intake import guesser
-from app.intake.embedding import Embedding
 from app.intake.guesser import PoolGuesser
 from app.intake.pool import ChildPool
-from models.data.guess import Recipe, embed_guesses, make_guesses
+from models.data.guess import RAW, Recipe, embed_guesses, make_guesses
 from models.data.molecule import build_molecules, read_smiles
 
 BAD = "CCS"
@@ -46,24 +44,6 @@ def jobs(pool, monkeypatch):
     return asked
 
 
-@pytest.fixture
-def sabotage(monkeypatch):
-    """Embedding of one molecule calls a function of the standard library in the child instead."""
-
-    def replace(function, patience):
-        class Sabotaged(Embedding):
-            patience = property(lambda self: patience if self.molecule.smiles == BAD else 1.0)
-
-            def __reduce__(self):
-                if self.molecule.smiles == BAD:
-                    return function, ()  # called where it is unpickled
-                return Embedding, (self.molecule, self.seeds, self.recipe)
-
-        monkeypatch.setattr(guesser, "Embedding", Sabotaged)
-
-    return replace
-
-
 def test_guesses_of_the_children_are_those_of_this_process(pool):
     molecules = [molecule_of(s) for s in ("CCO", "C[C@H](N)C(=O)O", "C/C=C\\CO", "c1ccccc1C[NH3+]")]
     seeds = [[5, 2**52, 6], [1], [2, 3], list(range(9))]
@@ -78,11 +58,34 @@ def test_recipe_reaches_the_children(pool):
     assert all(map(np.array_equal, found, make_guesses(molecule, [5, 6], recipe)))
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (3, [2, 1]), (8, [4, 4]), (13, [4, 4, 4, 1])])
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (3, [2, 1]), (8, [4, 4]), (20, [8, 8, 4])])
 def test_seeds_of_a_molecule_are_split_over_the_children(pool, jobs, count, sizes):
     PoolGuesser(pool)([molecule_of("CO")], [range(count)], go_on)
     assert [len(seeds) for _, seeds in jobs] == sizes
     assert [seed for _, seeds in jobs for seed in seeds] == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "recipe", "size"),
+    [("CO", RAW, 8), ("C" * 26, RAW, 4), ("C" * 80, RAW, 1), ("CO", Recipe(True, 3), 2), ("CO", Recipe(True, 32), 1)],
+)
+def test_jobs_of_large_molecules_and_of_many_tries_have_few_seeds(pool, monkeypatch, smiles, recipe, size):
+    sizes = []
+
+    def submit(job):
+        sizes.append(len(job.seeds))
+        done = Future()
+        done.set_result([None] * len(job.seeds))
+        return done
+
+    monkeypatch.setattr(pool, "submit", submit)
+    PoolGuesser(pool)([molecule_of(smiles)], [range(16)], go_on, recipe)
+    assert sizes == [size] * (16 // size)
+
+
+def test_molecules_that_fill_the_children_together_are_not_split(pool, jobs):
+    PoolGuesser(pool)([molecule_of("CO"), molecule_of("CN")], [[1, 2], [3, 4]], go_on)
+    assert jobs == [("CO", (1, 2)), ("CN", (3, 4))]
 
 
 def test_molecule_without_seeds_is_not_asked_for(pool, jobs):
@@ -96,20 +99,20 @@ def test_molecule_without_seeds_is_not_asked_for(pool, jobs):
 def test_molecule_that_costs_a_child_has_no_guesses_and_its_neighbours_have_theirs(
     pool, jobs, sabotage, function, patience
 ):
-    sabotage(function, patience)
+    sabotage(BAD, function, patience)
     good, bad = molecule_of("CCO"), molecule_of(BAD)
     guess = PoolGuesser(pool)
     first, lost, last = guess([good, bad, good], [[1, 2], range(20), [3]], go_on)
     assert lost == [None] * 20
     assert all(map(np.array_equal, [*first, *last], embed_guesses(good, [1, 2, 3])))
-    assert 1 <= sum(smiles == BAD for smiles, _ in jobs) <= 2  # not all five: once for each child at most
+    assert 1 <= sum(smiles == BAD for smiles, _ in jobs) <= 2  # not all three: once for each child at most
     before = len(jobs)
     assert guess([bad], [[7]], go_on) == [[None]]
     assert len(jobs) == before
 
 
 def test_stop_ends_the_waiting_while_a_child_works(pool, sabotage):
-    sabotage(partial(time.sleep, 600), 0.05)
+    sabotage(BAD, partial(time.sleep, 600), 0.05)
     asked = []
 
     def check_stop():

@@ -29,7 +29,10 @@ def test_limits_are_those_of_the_contract():
     fields = schema["properties"]
     assert table["sampler_kinds"] == sampler["kind"]["enum"]
     assert table["sampler_schedules"] == sampler["schedule"]["enum"]
-    assert table["sampler_steps"] == [sampler["steps"]["minimum"], sampler["steps"]["maximum"]]
+    assert table["starts"] == fields["start"]["enum"]
+    steps = sampler["steps"]["anyOf"][0]
+    assert table["sampler_steps"] == [steps["minimum"], steps["maximum"]]
+    assert table["sampler_tries"] == [sampler["tries"]["minimum"], sampler["tries"]["maximum"]]
     finish = FinishSpec.model_json_schema()["properties"]
     for name, unit in (("prune_rmsd", "ang"), ("energy_window", "kcal_mol")):
         number = finish[name]["anyOf"][0]
