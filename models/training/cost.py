@@ -92,7 +92,7 @@ def measure_training(
 
 
 def matrix_ceiling(
-    device: torch.device, dtype: torch.dtype, repeats: int, clock: Callable[[], float], size: int = 2048
+    device: torch.device, dtype: torch.dtype, repeats: int, clock: Callable[[], float], size: int = 1024
 ) -> float:
     """Operations per second of one large square matrix product, the best of several."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
