@@ -56,5 +56,5 @@ def train_config_file(tmp_path):
         TOKEN_SIZES, PAIR_SIZES, channels=16, heads=2, layers=2, pair_channels=8, radial=4, expansion=2
     )
     path = tmp_path / "config.json"
-    path.write_text(to_json(TrainConfig(network, tokens_per_step=80, compile=False)))
+    path.write_text(to_json(TrainConfig(network, tokens_per_step=80, compile=False, half="off")))
     return path
