@@ -31,7 +31,7 @@ Start = Literal["noise", "etkdg", "mmff94s"]
 STARTS: tuple[str, ...] = get_args(Start)
 DEFAULT_START: Start = "noise"
 STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # where nothing else is asked for
-START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
+START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.95}  # likewise
 MAX_TRIES = 32
 PAIR_BUDGET = 64 * 48**2  # padded pairs in one batch: bounds memory, and matrices are then large enough to be fast
 
