@@ -78,7 +78,7 @@ def sample(
     ] = None,
     start_time: Annotated[
         float | None,
-        typer.Option(help="Share of the guess at the start.", show_default="0.8 from etkdg, 0.9 from mmff94s"),
+        typer.Option(help="Share of the guess at the start.", show_default="0.8 from etkdg, 0.95 from mmff94s"),
     ] = None,
     tries: Annotated[
         int, typer.Option(help="For --start mmff94s: guesses for each conformer; the lowest is taken.")
