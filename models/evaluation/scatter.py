@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = "osD^v"
+_MARKERS = "osD^vPX"
 _PANELS = (
     ("R", "recall", "coverage"),
     ("P", "precision", "coverage"),
@@ -26,6 +26,7 @@ def draw_scatter(record: dict[str, Any]) -> Figure:
     Time is that of the processor, all threads together, or on a GPU wall time.
     """
     from matplotlib.figure import Figure  # here, because tables need no pictures
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     on_cpu = record["machine"]["device"] == "cpu"
     key = "core_seconds_per_conformer" if on_cpu else "seconds_per_conformer"
@@ -42,6 +43,9 @@ def draw_scatter(record: dict[str, Any]) -> Figure:
                 _draw(axis, points, key, start, starts.index(start))
             label = f"COV-{letter} < {threshold} Å, %" if kind == "coverage" else f"AMR-{letter}, Å"
             axis.set(xscale="log", ylabel=label, xlabel=f"{'core-' if on_cpu else ''}seconds per conformer")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
         line[0].set_title(one["title"], loc="left", fontsize=9)
     entries: dict[str, Artist] = {}
     for axis in panels[:, 0]:
@@ -76,9 +80,10 @@ def _draw(axis: Axes, points: list[tuple[dict[str, Any], dict[str, float]]], key
         return
     seconds, means = [row[key] for row, _ in points], [found["mean"] for _, found in points]
     spread = [[max(0.0, found["mean"] - found["low"]), max(0.0, found["high"] - found["mean"])] for _, found in points]
-    style = f"{_MARKERS[place % len(_MARKERS)]}-"
-    axis.errorbar(seconds, means, list(zip(*spread, strict=True)), fmt=style, color=f"C{place}", capsize=2, label=label)
+    colour, style = f"C{place}", f"{_MARKERS[place % len(_MARKERS)]}-"
+    bars = list(zip(*spread, strict=True))
+    axis.errorbar(seconds, means, bars, fmt=style, color=colour, markersize=5, elinewidth=0.7, capsize=2, label=label)
     for (row, _), x, y in zip(points, seconds, means, strict=True):
         if row["options"]:
             steps = str(row["options"]["steps"])
-            axis.annotate(steps, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8)
+            axis.annotate(steps, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=8, color=colour)
