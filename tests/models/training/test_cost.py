@@ -3,8 +3,10 @@ import time
 
 import pytest
 import torch
+from torch import nn
 
-from models.training.cost import TrainingCost, matrix_ceiling, measure_training
+from models.networks.preconditioning import PreconditionedDenoiser
+from models.training.cost import TrainingCost, _random_input, matrix_ceiling, measure_training
 
 CPU = torch.device("cpu")
 
@@ -21,6 +23,27 @@ def test_operations_are_those_of_the_matrices(train_config, tiny_config):
     assert 1.7 < costs[1].flops / costs[0].flops < 2.1
     assert costs[2].flops / costs[0].flops == pytest.approx(4 / 3, abs=0.05)
     assert costs[0].batch == 80 // 12
+
+
+def test_guess_costs_the_matrix_products_of_one_evaluation(train_config, tiny_config):
+    """Counted again by hand: every linear layer, and logits, values and positions of every attention."""
+    network, size = tiny_config(layers=3), 12
+    costs = [
+        measure_training(
+            train_config(network=network, self_conditioning_share=share), size, CPU, 1, time.perf_counter, False
+        )
+        for share in (0.0, 1.0)
+    ]
+    count = costs[0].batch
+    attention = 2 * count * network.layers * size**2 * (2 * network.channels + 3 * network.heads)
+    linear = []
+    module = PreconditionedDenoiser(network)
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.register_forward_hook(lambda own, _, out: linear.append(2 * own.in_features * out.numel()))
+    batch, x, t = _random_input(network, count, size, CPU)
+    module(batch, x, t)
+    assert costs[1].flops - costs[0].flops == sum(linear) + attention
 
 
 def test_median_of_the_steps_counts(train_config, tiny_config):
