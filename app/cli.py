@@ -254,7 +254,7 @@ def evaluate(
     """
     from app.commands import evaluate as command
     from app.settings import default_weights_dir
-    from models.pipeline import build_options
+    from models.options import build_options
 
     options = build_options(start, steps, start_time, kind=sampler, tries=tries)
     config = command.EvaluationConfig(
@@ -339,7 +339,7 @@ def challenge(
     from app.commands import challenge as command
     from app.settings import default_weights_dir
     from models.evaluation.challenge import SHIPPED
-    from models.pipeline import build_options
+    from models.options import build_options
 
     options = build_options(start, steps, start_time, kind=sampler, tries=tries)
     folder = weights or default_weights_dir()

@@ -25,7 +25,7 @@ from app.settings import Settings
 from models.export.archive import to_zip
 from models.export.formats import FORMATS
 from models.export.molecule import one_line
-from models.pipeline import build_options
+from models.options import build_options
 from models.structure import Ensemble
 
 router = APIRouter(tags=["conformers"])

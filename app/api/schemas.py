@@ -11,7 +11,8 @@ from app.intake.limits import MAX_ID_CHARS, MAX_STEREOISOMERS
 from app.settings import MOLECULES_CEILING
 from models.errors import FinishError
 from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, FinishOptions
-from models.pipeline import DEFAULT_START, MAX_SEED, MAX_STEPS, MAX_TRIES, START_TIME, STEPS, Start
+from models.options import DEFAULT_START, MAX_STEPS, MAX_TRIES, START_TIME, STEPS, Start
+from models.pipeline import MAX_SEED
 
 _MAX_FIELDS = 50
 

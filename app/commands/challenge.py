@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.commands.evaluate import choose_model, console, progress_bars, provenance
 from models.evaluation.challenge import build_challenge_record, read_entries, run_challenge, to_challenge_markdown
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.weights import pick_device
 
 

@@ -38,7 +38,7 @@ from models.evaluation.report import describe_cases
 from models.evaluation.run import OnProgress
 from models.evaluation.scatter import draw_scatter
 from models.evaluation.tables import plain
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.weights import Model, pick_device
 
 CLOCKS = Clocks(time.perf_counter, time.process_time)

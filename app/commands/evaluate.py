@@ -27,7 +27,7 @@ from models.evaluation.curves import draw_curves
 from models.evaluation.report import build_record, to_markdown
 from models.evaluation.run import EvaluationConfig, evaluate
 from models.networks.preconditioning import PreconditionedDenoiser
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.training.config import read_config
 from models.weights import Model, build_model, load_model, pick_device
 

@@ -122,7 +122,8 @@ def _sample_all(
     finish: FinishOptions,
 ) -> int:
     from app.main import load  # torch; loaded while the children read
-    from models.pipeline import build_options, generate
+    from models.options import build_options
+    from models.pipeline import generate
 
     options = build_options(**{k: v for k, v in sampling.items() if v is not None}, half=settings.half)
     with console.status("loading the model"):

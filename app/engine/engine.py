@@ -13,7 +13,8 @@ from app.engine.packing import pack
 from app.engine.ticket import Ticket
 from models.data.guess import Guesser, guess_all
 from models.errors import ModelError
-from models.pipeline import SampleOptions, generate
+from models.options import SampleOptions
+from models.pipeline import generate
 from models.structure import Ensemble, Molecule
 from models.weights import Model
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from time import monotonic
 
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.structure import Ensemble, Molecule
 
 

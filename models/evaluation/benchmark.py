@@ -19,7 +19,8 @@ from models.evaluation.draw import draw_samples
 from models.evaluation.run import OnProgress, counted, served_samples, with_failures, workers
 from models.evaluation.tables import plain
 from models.evaluation.tally import Tally, tally_sampled
-from models.pipeline import SampleOptions, build_options, generate
+from models.options import SampleOptions, build_options
+from models.pipeline import generate
 from models.weights import Model
 
 STEPS = {"noise": (5, 10, 20, 50), "etkdg": (5, 10, 20), "mmff94s": (5, 10, 20)}  # of the sampler from each start

@@ -16,7 +16,9 @@ from models.data.molecule import build_molecules, read_smiles
 from models.errors import DataError, MoleculeError
 from models.evaluation.baseline import EMBEDDED, embed
 from models.evaluation.tally import Tally, tally
-from models.pipeline import Draw, SampleOptions, generate
+from models.options import SampleOptions
+from models.paths import Draw
+from models.pipeline import generate
 from models.structure import Molecule
 from models.weights import Model
 

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from models.evaluation.case import Case
-from models.pipeline import Draw, SampleOptions, generate
+from models.options import SampleOptions
+from models.paths import Draw
+from models.pipeline import generate
 from models.structure import Ensemble
 from models.weights import Model
 

@@ -14,7 +14,7 @@ from models.evaluation.baseline import EMBEDDED, RELAXED, BaselineJob, score_bas
 from models.evaluation.case import Case, read_cases
 from models.evaluation.conformers import Sampled, Score, Target, failed_score, score
 from models.evaluation.draw import ModelSamples, draw_samples
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.structure import Ensemble
 from models.weights import Model
 

@@ -8,7 +8,7 @@ import numpy as np
 from models.evaluation.case import Case
 from models.evaluation.conformers import Sampled, Score, coverage, matching, score
 from models.evaluation.draw import draw_samples
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.weights import Model
 
 THRESHOLDS_ANG = (0.25, 0.5)

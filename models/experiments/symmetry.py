@@ -13,7 +13,7 @@ from models.experiments.curvature import FORMS, GROUPS
 from models.experiments.denoising import TIMES, Pairs, measure_errors, weighted
 from models.experiments.ensembles import Quantities, measure_ensembles
 from models.experiments.tables import CELLS, differences, table
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.weights import Model
 
 KINDS = {"quotient": "Horizontal", "plain": "Euclidean", "aligned": "Superposed"}

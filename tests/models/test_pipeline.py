@@ -10,16 +10,8 @@ from models.data.guess import Recipe, embed_guesses, guess_all, make_guesses
 from models.errors import SamplerError
 from models.geometry.alignment import rmsd
 from models.networks.conditioned import ConditionedDenoiser
-from models.pipeline import (
-    MAX_SEED,
-    MAX_STEPS,
-    RETRY_STRIDE,
-    START_TIME,
-    STEPS,
-    SampleOptions,
-    build_options,
-    generate,
-)
+from models.options import SampleOptions, build_options
+from models.pipeline import MAX_SEED, RETRY_STRIDE, generate
 from models.samplers.noise import SeededNoise
 from models.samplers.schedule import build_schedule
 from models.samplers.state import advance, start
@@ -320,20 +312,6 @@ def test_tiny_molecules_are_sampled(model_of, oracle, molecule_of, smiles):
     assert ensemble.status == "ok"
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"kind": "magic"}, "unknown sampler 'magic'; allowed: ode, heun, sde"),
-        ({"steps": 0}, "steps is 0; allowed: 1 to 1000"),
-        ({"steps": MAX_STEPS + 1}, "steps is 1001; allowed: 1 to 1000"),
-        ({"rounds": 0}, "rounds is 0"),
-    ],
-)
-def test_options_that_no_sampler_can_follow_are_refused(change, words):
-    with pytest.raises(SamplerError, match=words):
-        SampleOptions(**change)
-
-
 def test_options_that_the_model_cannot_follow_are_refused(model, molecule_of):
     with pytest.raises(SamplerError, match="no exact score"):
         generate(model, [molecule_of("C")], [1], [0], SampleOptions(kind="sde"))
@@ -412,30 +390,6 @@ def test_stop_is_asked_while_guesses_are_made(model, molecule_of):
     molecules = [molecule_of("CCO"), molecule_of("CCN")]
     ensembles = generate(model, molecules, [3, 3], [1, 1], WARM, should_stop=should_stop, guesser=guesser)
     assert [[(p.reason, p.count) for p in e.problems] for e in ensembles] == [[("stopped", 3)]] * 2
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"start": "crest"}, "unknown start 'crest'; allowed: noise, etkdg, mmff94s"),
-        ({"start": "etkdg", "tries": 3}, "tries is 3; allowed: 1 to 32 with start 'mmff94s', else 1"),
-        ({"start": "mmff94s", "tries": 33}, "tries is 33; allowed: 1 to 32"),
-        ({"start": "etkdg", "start_time": 1.0}, "start_time is 1.0; allowed: above 0, below 1"),
-        ({"start": "etkdg", "start_time": 0.0}, "start_time is 0.0; allowed: above 0, below 1"),
-        ({"start": "noise", "start_time": 0.5}, "leave it out, or take start 'etkdg'"),
-        ({"start": "etkdg", "kind": "sde"}, "needs the score of paths from noise"),
-    ],
-)
-def test_start_that_cannot_be_is_refused(given, words):
-    with pytest.raises(SamplerError, match=words):
-        build_options(**given)
-
-
-def test_each_start_has_its_own_steps():
-    assert (build_options().steps, build_options("etkdg").steps) == (STEPS["noise"], STEPS["etkdg"])
-    assert build_options("etkdg", steps=3, start_time=0.6) == SampleOptions(steps=3, start="etkdg", start_time=0.6)
-    for begin in ("etkdg", "mmff94s"):
-        assert build_options(begin).start_time == START_TIME[begin]
 
 
 def test_relaxed_start_begins_at_the_lowest_of_its_guesses(model, molecule_of):

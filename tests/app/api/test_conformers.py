@@ -18,7 +18,8 @@ from app.api.schemas import ConformersResponse
 from app.intake.finishing import Measuring
 from models.data.molecule import build_molecules, read_smiles
 from models.export.formats import FORMATS
-from models.pipeline import STEPS, build_options, generate
+from models.options import STEPS, build_options
+from models.pipeline import generate
 
 MODEL = "molecules-small"
 ALANINE = "C[C@H](N)C(=O)O"

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.api.schemas import ConformersRequest, ConformersResponse, MoleculeSpec, SamplerSpec
-from models.pipeline import DEFAULT_START, START_TIME, STEPS
+from models.options import DEFAULT_START, START_TIME, STEPS
 
 GOOD = {"molecules": [{"smiles": "C"}]}
 

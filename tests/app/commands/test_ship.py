@@ -14,7 +14,8 @@ from models.data.molecule import build_molecules, read_smiles
 from models.errors import DataError
 from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
-from models.pipeline import SampleOptions, generate
+from models.options import SampleOptions
+from models.pipeline import generate
 from models.training.config import TrainConfig, to_json
 from models.weights import load_model, read_registry
 

@@ -8,7 +8,7 @@ from app.engine.engine import Engine, EngineError
 from app.engine.ticket import Ticket
 from models.data.guess import guess_all
 from models.errors import WeightsError
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 
 PATIENCE_S = 60
 MODEL = SimpleNamespace(name="stub", device="cpu")

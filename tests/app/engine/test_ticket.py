@@ -1,7 +1,7 @@
 from time import monotonic
 
 from app.engine.ticket import Ticket
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 
 
 def ticket(**fields):

@@ -18,7 +18,7 @@ from models.evaluation.benchmark import (
 )
 from models.evaluation.case import read_cases
 from models.evaluation.conformers import rmsd_matrix
-from models.pipeline import START_TIME, SampleOptions
+from models.options import START_TIME, SampleOptions
 
 
 def ticking(step=1):

@@ -18,7 +18,7 @@ from models.evaluation.challenge import (
     run_challenge,
     to_challenge_markdown,
 )
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 
 GROUPS = [
     "rings", "macrocycles", "double-bonds", "ring-double-bonds", "hetero-stereo", "stereocentres", "charges",

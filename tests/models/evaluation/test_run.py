@@ -14,7 +14,7 @@ from models.evaluation.baseline import EMBEDDED, RELAXED, embed
 from models.evaluation.case import read_cases
 from models.evaluation.draw import draw_samples
 from models.evaluation.run import FIRST_DRAW, SERVED, EvaluationConfig, evaluate
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 from models.structure import PaddedBatch
 from models.weights import Model, build_model
 

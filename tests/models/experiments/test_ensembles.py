@@ -5,7 +5,7 @@ import numpy as np
 from models.evaluation.conformers import Score
 from models.evaluation.validity import Validity
 from models.experiments.ensembles import columns, measure_ensembles
-from models.pipeline import SampleOptions
+from models.options import SampleOptions
 
 
 def test_columns_hold_one_value_for_each_molecule():

@@ -1,0 +1,88 @@
+"""How to sample: kind of step, steps, start; with what each start takes by default."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from models.errors import SamplerError
+from models.samplers.steps import KINDS
+
+MAX_STEPS = 1_000
+Start = Literal["noise", "etkdg", "mmff94s"]
+STARTS: tuple[str, ...] = get_args(Start)
+DEFAULT_START: Start = "noise"
+STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # where nothing else is asked for
+START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.95}  # likewise
+MAX_TRIES = 32
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How to sample.
+
+    Attributes:
+        kind: `ode` (Euler), `heun` or `sde`.
+        steps: Steps from the start to the structure.
+        schedule: Time grid.
+        quotient: Move between shapes only.
+        noise_scale: gamma of the SDE.
+        rounds: How often at most each conformer is drawn before it is given up.
+        half: Run matrix products in bfloat16.
+        start: `noise`; `etkdg` to begin at an ETKDG guess that was mixed with noise; `mmff94s` to relax it first.
+        start_time: Share of the guess in that mixture, the time at which paths then begin; 0 from noise.
+        tries: Relaxed guesses that are made for each conformer, of which the lowest in energy is taken.
+    """
+
+    kind: str = "ode"
+    steps: int = 50
+    schedule: str = "uniform"
+    quotient: bool = True
+    noise_scale: float = 0.5
+    rounds: int = 5
+    half: bool = False
+    start: str = "noise"
+    start_time: float = 0.0
+    tries: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no sampler can do."""
+        if self.start not in STARTS:
+            raise SamplerError(f"unknown start {self.start!r}; allowed: {', '.join(STARTS)}")
+        if self.start == "noise" and self.start_time:
+            raise SamplerError(
+                f"start_time is {self.start_time}, but paths from noise begin at 0; leave it out, or take start 'etkdg'"
+            )
+        if self.start != "noise" and not 0 < self.start_time < 1:
+            raise SamplerError(f"start_time is {self.start_time}; allowed: above 0, below 1")
+        if self.start != "noise" and self.kind == "sde":
+            raise SamplerError(
+                "sampler kind 'sde' needs the score of paths from noise, which a guess does not have; use 'ode' or "
+                "'heun', or start 'noise'"
+            )
+        if not 1 <= self.tries <= (MAX_TRIES if self.start == "mmff94s" else 1):
+            raise SamplerError(f"tries is {self.tries}; allowed: 1 to {MAX_TRIES} with start 'mmff94s', else 1")
+        if self.kind not in KINDS:
+            raise SamplerError(f"unknown sampler {self.kind!r}; allowed: {', '.join(KINDS)}")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
+        if self.rounds < 1:
+            raise SamplerError(f"rounds is {self.rounds}; allowed: 1 or more")
+
+    def to_values(self) -> dict[str, Any]:
+        """What a caller chooses, or the defaults in its place, as plain JSON values."""
+        names = ("start", "start_time", "tries", "kind", "steps", "schedule")
+        return {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
+
+
+def build_options(
+    start: str = DEFAULT_START, steps: int | None = None, start_time: float | None = None, **rest: Any
+) -> SampleOptions:
+    """Options with the default steps and time of a start where none are given.
+
+    Raises:
+        SamplerError: As for `SampleOptions`.
+    """
+    if start_time is None:
+        start_time = START_TIME.get(start, 0.0)
+    return SampleOptions(
+        start=start, steps=STEPS.get(start, 1) if steps is None else steps, start_time=start_time, **rest
+    )

@@ -1,0 +1,55 @@
+import pytest
+
+from models.errors import SamplerError
+from models.options import DEFAULT_START, MAX_STEPS, START_TIME, STARTS, STEPS, SampleOptions, build_options
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "magic"}, "unknown sampler 'magic'; allowed: ode, heun, sde"),
+        ({"steps": 0}, "steps is 0; allowed: 1 to 1000"),
+        ({"steps": MAX_STEPS + 1}, "steps is 1001; allowed: 1 to 1000"),
+        ({"rounds": 0}, "rounds is 0"),
+    ],
+)
+def test_options_that_no_sampler_can_follow_are_refused(change, words):
+    with pytest.raises(SamplerError, match=words):
+        SampleOptions(**change)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"start": "crest"}, "unknown start 'crest'; allowed: noise, etkdg, mmff94s"),
+        ({"start": "etkdg", "tries": 3}, "tries is 3; allowed: 1 to 32 with start 'mmff94s', else 1"),
+        ({"start": "mmff94s", "tries": 33}, "tries is 33; allowed: 1 to 32"),
+        ({"start": "etkdg", "start_time": 1.0}, "start_time is 1.0; allowed: above 0, below 1"),
+        ({"start": "etkdg", "start_time": 0.0}, "start_time is 0.0; allowed: above 0, below 1"),
+        ({"start": "noise", "start_time": 0.5}, "leave it out, or take start 'etkdg'"),
+        ({"start": "etkdg", "kind": "sde"}, "needs the score of paths from noise"),
+    ],
+)
+def test_start_that_cannot_be_is_refused(given, words):
+    with pytest.raises(SamplerError, match=words):
+        build_options(**given)
+
+
+def test_each_start_has_its_own_steps():
+    assert (build_options().steps, build_options("etkdg").steps) == (STEPS["noise"], STEPS["etkdg"])
+    assert build_options("etkdg", steps=3, start_time=0.6) == SampleOptions(steps=3, start="etkdg", start_time=0.6)
+    for begin in ("etkdg", "mmff94s"):
+        assert build_options(begin).start_time == START_TIME[begin]
+
+
+def test_every_start_has_defaults():
+    assert DEFAULT_START in STARTS
+    assert tuple(STEPS) == tuple(START_TIME) == STARTS
+
+
+def test_options_are_told_with_their_defaults():
+    assert build_options("etkdg").to_values() == {
+        "start": "etkdg", "start_time": START_TIME["etkdg"], "tries": 1, "kind": "ode", "steps": STEPS["etkdg"],
+        "schedule": "uniform",
+    }  # fmt: skip
+    assert build_options("noise").to_values()["start_time"] is None
