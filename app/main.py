@@ -1,4 +1,4 @@
-"""`create_app(settings)`: builds pool, engine and routes, and closes them."""
+"""`create_app(settings)`: builds database, pool, engine and routes, and closes them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from app import __version__
 from app.api import about, conformers, health
 from app.api.handlers import install_handlers
 from app.api.middleware import RequestContext
+from app.database.database import open_database
 from app.engine.engine import Engine
 from app.intake.guesser import PoolGuesser
 from app.intake.pool import ChildPool
@@ -32,6 +33,7 @@ were checked one by one. Same seed, same structures."""
 def create_app(settings: Settings) -> FastAPI:
     """The application; the model loads in the background once it starts."""
     configure_logs(settings.log_level)
+    database = open_database(settings)
     pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
     engine = Engine(
         partial(load, settings),
@@ -42,14 +44,17 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database.upgrade()
         pool.start()
         engine.start()
         yield
         engine.close()
         pool.close()
+        database.close()
 
     app = FastAPI(title="Shapespace", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
     app.state.settings, app.state.pool, app.state.engine = settings, pool, engine
+    app.state.database = database
     for room in (conformers, about, health):
         app.include_router(room.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)

@@ -69,6 +69,14 @@ class Settings(BaseSettings):
         description="Time for reading a molecule or for one ETKDG guess, s; four times that for relaxing a conformer.",
     )
     parse_memory_mb: int = Field(3000, ge=500, description="Address space of one child process, MB.")
+    state_dir: Path = Field(
+        Path("state"), description="Folder of what outlasts the process; is made, and must not be lost."
+    )
+    database_url: str = Field(
+        "",
+        repr=False,
+        description="`postgresql://USER:PASSWORD@HOST/NAME` (extra `postgres`); by default SQLite in the state folder.",
+    )
     log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
 
 

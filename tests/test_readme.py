@@ -18,11 +18,11 @@ FENCES = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "README.md").read_tex
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    log = tmp_path_factory.mktemp("serve") / "log"
+    folder = tmp_path_factory.mktemp("serve")
+    log = folder / "log"
+    environment = os.environ | {"SHAPESPACE_THREADS": "1", "SHAPESPACE_STATE_DIR": str(folder / "state")}
     with log.open("w") as stream:
-        server = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0"], stderr=stream, cwd=ROOT, env=os.environ | {"SHAPESPACE_THREADS": "1"}
-        )
+        server = subprocess.Popen([COMMAND, "serve", "--port", "0"], stderr=stream, cwd=ROOT, env=environment)
     try:
         for _ in range(600):
             found = re.search(r"http://[\d.:]+", log.read_text())

