@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,13 +16,18 @@ from fastapi.responses import RedirectResponse
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import __version__
-from app.api import about, conformers, health
+from app.api import about, conformers, health, jobs
 from app.api.handlers import install_handlers
 from app.api.middleware import RequestContext
-from app.database.database import open_database
+from app.database.database import Database, open_database
 from app.engine.engine import Engine
 from app.intake.guesser import PoolGuesser
 from app.intake.pool import ChildPool
+from app.jobs.files import open_files
+from app.jobs.lease import Leases
+from app.jobs.maker import Maker
+from app.jobs.service import JobService
+from app.jobs.store import JobStore
 from app.settings import Settings
 from models.data.molecule import build_molecules, read_smiles
 from models.weights import Model, load_model, pick_device
@@ -42,20 +48,25 @@ def create_app(settings: Settings) -> FastAPI:
         partial(PoolGuesser, pool),
     )
 
+    service = build_jobs(settings, database, engine, pool)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database.upgrade()
         pool.start()
         engine.start()
+        await service.start()
         yield
+        await service.stop()
+        service.close()
         engine.close()
         pool.close()
         database.close()
 
     app = FastAPI(title="Shapespace", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
     app.state.settings, app.state.pool, app.state.engine = settings, pool, engine
-    app.state.database = database
-    for room in (conformers, about, health):
+    app.state.database, app.state.jobs = database, service
+    for room in (conformers, jobs, about, health):
         app.include_router(room.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_handlers(app)
@@ -63,6 +74,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestContext, max_body_bytes=int(settings.max_body_mb * 1e6))
     _document_limits(app, settings)
     return app
+
+
+def build_jobs(settings: Settings, database: Database, engine: Engine, pool: ChildPool) -> JobService:
+    """The jobs of this server."""
+    return JobService(
+        JobStore(database, settings.max_jobs),
+        Leases(database, secrets.token_urlsafe(16), settings.job_lease_s),
+        open_files(settings),
+        engine,
+        Maker(engine, pool, settings.job_in_flight),
+        settings.jobs_at_once,
+        settings.job_retention_h * 3600,
+    )
 
 
 def load(settings: Settings) -> Model:

@@ -77,6 +77,22 @@ class Settings(BaseSettings):
         repr=False,
         description="`postgresql://USER:PASSWORD@HOST/NAME` (extra `postgres`); by default SQLite in the state folder.",
     )
+    results_url: str = Field(
+        "",
+        description="Folder or fsspec URL for results of jobs, one for all servers; by default in the state folder.",
+    )
+    async_above: float = Field(
+        5000.0,
+        ge=0,
+        description="A request for more conformers than this, counted with 50 steps each, becomes a job.",
+    )
+    max_jobs: int = Field(1000, ge=1, description="Jobs that may be queued or running; more get 503.")
+    jobs_at_once: int = Field(4, ge=1, description="Jobs of one server that run at once; others are queued.")
+    job_in_flight: int = Field(1024, ge=64, description="Conformers of jobs that may be with the sampler at once.")
+    job_lease_s: float = Field(15.0, gt=0, description="Time after which a silent server's jobs are taken over, s.")
+    job_retention_h: float = Field(
+        72.0, gt=0, description="Time for which a job and its result are kept after its end, h."
+    )
     log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
 
 

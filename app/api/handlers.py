@@ -25,6 +25,7 @@ _KINDS = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
+_PLACES = ("body", "query", "path", "header")
 _INSIDE: dict[object, type[BaseModel]] = {"molecules": MoleculeSpec, "sampler": SamplerSpec, "finish": FinishSpec}
 _BOUNDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}", "expected": "{}"}
 _LENGTHS = {"min_length": "at least {} long", "max_length": "at most {} long", "pattern": "text matching {}"}
@@ -60,7 +61,8 @@ def install_handlers(app: FastAPI) -> None:
 
 def _problem_of_validation(request: Request, error: RequestValidationError) -> Problem:
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
+    of_body = any(e["loc"] and e["loc"][0] == "body" for e in error.errors())
+    if of_body and kind != "application/json" and not kind.endswith("+json"):
         detail = (
             f"Content-Type is {kind!r:.80}; allowed: application/json. With curl: -H 'Content-Type: application/json'"
         )
@@ -90,7 +92,7 @@ def _problem_of_http(request: Request, error: HTTPException) -> Problem:
 
 def _field_error(error: Any) -> dict[str, Any]:
     """One pydantic error in words."""
-    path = [part for part in error["loc"] if part != "body"]
+    path = [part for part in error["loc"] if part not in _PLACES]
     field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")[:_FIELD_CHARS] or "body"
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     return {"field": field, "value": shown(error.get("input")), "message": message, "allowed": _allowed(error, path)}

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from app.intake.order import Outcome
 from app.intake.reading import Refusal
 from models.export.formats import Format
 from models.export.molecule import to_summary, to_values
 from models.structure import Ensemble
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one molecule: an ensemble, or why there is none."""
-
-    id: str
-    requested: int
-    answer: Ensemble | Refusal
-
-    @property
-    def returned(self) -> int:
-        """Conformers that were made."""
-        return 0 if isinstance(self.answer, Refusal) else len(self.answer.conformers)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every conformer was made, and finished as asked."""
-        if isinstance(self.answer, Refusal):
-            return False
-        return self.answer.status == "ok" and not (self.answer.finishing and self.answer.finishing.problems)
 
 
 def to_record(outcome: Outcome, file_format: Format | None, model: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import typer
 import uvicorn
 
 from app.engine.engine import Engine
+from app.jobs.service import JobService
 from app.main import create_app
 from app.settings import build_settings
 from models.errors import ModelError
@@ -39,7 +40,7 @@ def run(host: str | None, port: int | None, weights: Path | None, model: str | N
     listener = _bind(settings.host, settings.port)
     app = create_app(settings)
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
-    server.engine = app.state.engine
+    server.engine, server.jobs = app.state.engine, app.state.jobs
     threading.Thread(target=_announce, args=(server, url_of(listener)), daemon=True).start()
     with suppress(KeyboardInterrupt), listener:
         server.run(sockets=[listener])
@@ -51,9 +52,11 @@ class _Server(uvicorn.Server):
     """Ends the sampling before connections are waited for, so that callers get what is finished."""
 
     engine: Engine
+    jobs: JobService
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop the engine after its current step, then everything else."""
+        """Give jobs back, stop the engine after its current step, then everything else."""
+        await self.jobs.stop()
         await asyncio.to_thread(self.engine.close)
         await super().shutdown(sockets)
 

@@ -21,6 +21,7 @@ class Ticket:
         seeds: First seed of each.
         options: How to sample.
         deadline: When the caller stops waiting, on the monotonic clock, s.
+        priority: Below 0 is work that nobody waits for at the screen.
         future: Receives the ensembles.
         started: When sampling began, on the monotonic clock, s; None before.
     """
@@ -30,6 +31,7 @@ class Ticket:
     seeds: list[int]
     options: SampleOptions
     deadline: float = float("inf")
+    priority: int = 0
     future: Future[list[Ensemble]] = field(default_factory=Future)
     started: float | None = None
     _cancelled: Event = field(default_factory=Event)

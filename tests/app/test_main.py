@@ -29,6 +29,11 @@ def test_operations_have_stable_names(client):
     }
     assert names == {
         "post /v1/conformers": "sample_conformers",
+        "get /v1/jobs": "list_jobs",
+        "get /v1/jobs/{job_id}": "get_job",
+        "delete /v1/jobs/{job_id}": "cancel_job",
+        "get /v1/jobs/{job_id}/result": "get_job_result",
+        "get /v1/jobs/{job_id}/events": "watch_job",
         "get /v1/models": "list_models",
         "get /v1/limits": "list_limits",
         "get /healthz": "health",
@@ -43,8 +48,8 @@ def test_openapi_document_names_every_media_type(client):
 
 def test_openapi_document_names_every_problem(client):
     answers = client.get("/openapi.json").json()["paths"]["/v1/conformers"]["post"]["responses"]
-    assert {"200", "406", "413", "415", "422", "503"} == set(answers)
-    for status in set(answers) - {"200"}:
+    assert {"200", "202", "406", "409", "413", "415", "422", "503"} == set(answers)
+    for status in set(answers) - {"200", "202"}:
         assert "application/problem+json" in answers[status]["content"]
 
 

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.api.results import Outcome, ensembles, to_record
+from app.api.results import ensembles, to_record
 from app.api.schemas import MoleculeResult
+from app.intake.order import Outcome
 from app.intake.reading import Refusal
 from models.data.molecule import build_molecules, read_smiles
 from models.export.formats import FORMATS

@@ -1,0 +1,128 @@
+"""Jobs as servers see them: claim, renew, record, give back.  Every change is one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, TypeVarTuple
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import aliased
+
+from app.database.database import Database
+from app.jobs.record import Job, JobMolecule
+
+MAX_TAKEOVERS = 25  # without one more molecule done: the job itself seems to end its servers
+Columns = TypeVarTuple("Columns")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is recorded of a molecule that is done; see `JobMolecule`."""
+
+    num_requested: int
+    num_returned: int
+    status: str
+    refusal: dict[str, Any] | None = None
+
+
+class Leases:
+    """What one server may work on.
+
+    A running job belongs to one server for as long as that renews its lease.  What a server records of a job counts
+    only while the job is its own, so nothing is counted twice, however long a server was away.
+
+    Args:
+        database: Of the jobs.
+        owner: This server.
+        lease_s: How long a server may be silent before others take its jobs, s.
+        clock: Seconds since 1970; servers that share a database must agree on it to a fraction of the lease.
+    """
+
+    def __init__(self, database: Database, owner: str, lease_s: float, clock: Callable[[], float] = time.time) -> None:
+        self._database, self._owner, self.lease_s, self._clock = database, owner, lease_s, clock
+
+    def claim(self, model: str, interactive: bool = False) -> Job | None:
+        """Make the next job this server's own: one whose server is silent, or else the next in the queue.
+
+        Those that somebody waits for come first, then those of principals with the fewest running jobs, then the oldest
+        ones.
+
+        Args:
+            model: That it has.
+            interactive: Only jobs that somebody waits for.
+        """
+        now = self._clock()
+        with self._database.write() as session:
+            silent = select(Job).where(Job.state == "running", Job.model == model, Job.lease_until < now)
+            for query in (silent.order_by(Job.created), in_turn(select(Job), model)):
+                if interactive:
+                    query = query.where(Job.interactive)
+                job = session.scalar(query.limit(1).with_for_update(skip_locked=True, of=Job))
+                if job is not None:
+                    break
+            else:
+                return None
+            if job.state == "running":
+                job.takeovers += 1
+            if job.takeovers > MAX_TAKEOVERS:
+                detail = f"its server ended {MAX_TAKEOVERS} times without one more molecule done"
+                job.problem = {"reason": "abandoned", "detail": detail}
+                job.change("failed", now)
+                return None
+            if job.state == "queued":
+                job.change("running", now)
+            job.owner, job.lease_until = self._owner, now + self.lease_s
+        return job
+
+    def waiting(self, job_id: str) -> list[int]:
+        """Places of the molecules of a job that are not done."""
+        query = select(JobMolecule.place).where(JobMolecule.job_id == job_id, JobMolecule.sequence.is_(None))
+        with self._database.read() as session:
+            return list(session.scalars(query.order_by(JobMolecule.place)))
+
+    def beat(self, job_ids: Collection[str]) -> set[str]:
+        """Renew the leases of the jobs that this server works on; those that are still its own."""
+        own = update(Job).where(Job.id.in_(job_ids), Job.owner == self._owner, Job.state == "running")
+        with self._database.write() as session:
+            return set(session.scalars(own.values(lease_until=self._clock() + self.lease_s).returning(Job.id)))
+
+    def finish(self, job_id: str, place: int, done: Done) -> bool:
+        """Record that a molecule is done, once; with the last one the job is done.
+
+        Returns:
+            Whether the job is still this server's own; if not, nothing is recorded.
+        """
+        with self._database.write() as session:
+            job = session.get(Job, job_id, with_for_update=True)
+            if job is None or job.state != "running" or job.owner != self._owner:
+                return False
+            molecule = session.get_one(JobMolecule, (job_id, place))
+            if molecule.sequence is not None:
+                return True
+            job.sequence += 1
+            molecule.sequence, molecule.status, molecule.refusal = job.sequence, done.status, done.refusal
+            job.num_conformers += done.num_requested - molecule.num_requested
+            molecule.num_requested, molecule.num_returned = done.num_requested, done.num_returned
+            job.num_done, job.takeovers = job.num_done + 1, 0
+            job.num_returned += done.num_returned
+            job.num_conformers_done += done.num_requested
+            if job.num_done == job.num_molecules:
+                job.change("done", self._clock())
+        return True
+
+    def release(self) -> None:
+        """Give all jobs of this server back to the queue, with what is done of them."""
+        own = select(Job).where(Job.owner == self._owner, Job.state == "running").with_for_update()
+        with self._database.write() as session:
+            for job in session.scalars(own):
+                job.change("queued", self._clock())
+
+
+def in_turn(query: Select[*Columns], model: str) -> Select[*Columns]:
+    """Queued jobs in the order in which they will start."""
+    running = aliased(Job)
+    busy = select(func.count()).where(running.principal == Job.principal, running.state == "running")
+    order = (Job.interactive.desc(), busy.correlate(Job).scalar_subquery(), Job.created, Job.id)
+    return query.where(Job.state == "queued", Job.model == model).order_by(*order)

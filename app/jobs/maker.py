@@ -1,0 +1,159 @@
+"""One molecule of a job: read, sampled in small tickets, finished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import structlog
+
+from app.engine.engine import Engine, EngineError
+from app.engine.ticket import Ticket
+from app.intake.finisher import finish_all
+from app.intake.order import Order
+from app.intake.pool import ChildPool
+from app.intake.reading import Refusal
+from models.structure import Ensemble, Molecule, Problem
+
+PART = 64  # conformers in one ticket, so that no ticket holds the sampler for long
+_PRIORITY = -1
+_TRIES = 3
+_PAUSE_S = 1.0
+T = TypeVar("T")
+log = structlog.get_logger("shapespace.jobs")
+
+
+class NotNowError(Exception):
+    """The work was given back undone; it can be done again with the same result."""
+
+
+class Maker:
+    """Makes the molecules of all jobs of this server, without standing in anybody's way.
+
+    The result is that of the same request without a job, conformer by conformer.  Only the rule that gives a molecule
+    up after 20 draws without success looks at each ticket alone.
+
+    Args:
+        engine: Samples.
+        pool: Reads and finishes.
+        in_flight: Conformers that may be with the sampler at once.
+    """
+
+    def __init__(self, engine: Engine, pool: ChildPool, in_flight: int) -> None:
+        self._engine, self._pool = engine, pool
+        self._room = Room(max(in_flight, PART))
+        self._reading, self._finishing = asyncio.Semaphore(len(pool)), asyncio.Semaphore(1)
+
+    async def make(self, order: Order, place: int, interactive: bool = False) -> list[Ensemble] | Refusal:
+        """The ensemble of each stereoisomer of one molecule, or why there is none; waits while the sampler is away."""
+        tries = 0
+        while True:
+            try:
+                return await self._make(order, place, interactive)
+            except (NotNowError, EngineError):
+                pass
+            except Exception:
+                tries += 1
+                log.error("molecule_failed", name=order.readings[place].name, tries=tries, exc_info=True)
+                if tries == _TRIES:
+                    return Refusal("sampling_failed", "the sampler failed on this molecule; the service's log says why")
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _make(self, order: Order, place: int, interactive: bool) -> list[Ensemble] | Refusal:
+        async with self._reading:
+            read = await asyncio.wrap_future(self._pool.submit(order.readings[place]))
+        if isinstance(read, Refusal):
+            if read.reason == "intake_unavailable":
+                raise NotNowError(read.detail)
+            return read
+        sampled = await together(self._sample(order, molecule, interactive) for molecule in read)
+        if not order.finish:
+            return sampled
+        async with self._finishing:
+            return await finish_all(self._pool, sampled, order.finish, lambda: False)
+
+    async def _sample(self, order: Order, molecule: Molecule, interactive: bool) -> Ensemble:
+        firsts = range(0, order.count, PART)
+        return join(await together(self._part(order, molecule, first, interactive) for first in firsts))
+
+    async def _part(self, order: Order, molecule: Molecule, first: int, interactive: bool) -> Ensemble:
+        """Conformers from `first` on, those of one ticket; conformer k of seed s is conformer 0 of seed s + k."""
+        count = min(PART, order.count - first)
+        async with self._room.take(count):
+            ticket = Ticket([molecule], [count], [order.seed + first], order.options)
+            if not interactive:
+                ticket.priority = _PRIORITY
+            self._engine.submit(ticket)
+            try:
+                (ensemble,) = await asyncio.wrap_future(ticket.future)
+            except asyncio.CancelledError:
+                ticket.cancel()
+                raise
+        if any(problem.reason == "stopped" for problem in ensemble.problems):
+            raise NotNowError("the sampler ended")
+        return replace(ensemble, conformers=tuple(replace(c, index=first + c.index) for c in ensemble.conformers))
+
+
+class Room:
+    """So much may be in it at once; who comes first goes in first.
+
+    Args:
+        size: How much.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def take(self, amount: int) -> AsyncIterator[None]:
+        """Wait for room, and give it back in the end."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, turn))
+        self._admit()
+        try:
+            await turn
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._left += amount
+            elif (amount, turn) in self._waiting:
+                self._waiting.remove((amount, turn))
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= self._left):
+            amount, turn = self._waiting.popleft()
+            if not turn.done():  # else it was cancelled
+                self._left -= amount
+                turn.set_result(None)
+
+
+def join(parts: Sequence[Ensemble]) -> Ensemble:
+    """Parts of one ensemble put together, in their order."""
+    counts: dict[tuple[str, str], int] = {}
+    for problem in (problem for part in parts for problem in part.problems):
+        kind = problem.reason, problem.detail
+        counts[kind] = counts.get(kind, 0) + problem.count
+    return replace(
+        parts[0],
+        requested=sum(part.requested for part in parts),
+        conformers=tuple(c for part in parts for c in part.conformers),
+        problems=tuple(Problem(*kind, count) for kind, count in counts.items()),
+        attempts=sum(part.attempts for part in parts),
+        first_pass=sum(part.first_pass for part in parts),
+    )
+
+
+async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results; when one fails, or nobody waits any more, the others are ended."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,240 @@
+"""Jobs of this server: claimed, made, recorded, given back; and news of them for who waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import Any, TypeVar
+
+import structlog
+
+from app.database.database import DatabaseError
+from app.engine.engine import Engine
+from app.intake.order import Order
+from app.intake.reading import Refusal
+from app.jobs.files import JobFiles
+from app.jobs.lease import Done, Leases
+from app.jobs.maker import Maker, together
+from app.jobs.record import Job
+from app.jobs.store import JobStore
+from models.structure import Ensemble
+
+_LOOK_EVERY_S = 2.0  # for jobs that were submitted to another server
+_SWEEP_EVERY_S = 600.0
+_MOLECULES_AT_ONCE = 32  # of one job, so that a second job gets its share of the sampler
+_INTERACTIVE_AT_ONCE = 64
+_REMEMBERED = 256  # molecules, for the pace
+_MAX_PAUSE_S = 10.0
+T = TypeVar("T")
+log = structlog.get_logger("shapespace.jobs")
+
+
+class JobService:
+    """Carries out jobs in the background of the event loop.
+
+    Args:
+        store: Jobs of all servers.
+        leases: Those of this one.
+        files: What they have made.
+        engine: Tells which model is served, and when.
+        maker: Makes molecules.
+        at_once: Jobs of this server that run at once.
+        retention_s: How long a job is kept after its end, s.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        leases: Leases,
+        files: JobFiles,
+        engine: Engine,
+        maker: Maker,
+        at_once: int,
+        retention_s: float,
+    ) -> None:
+        self.store, self.leases, self.files = store, leases, files
+        self.retention_s = retention_s
+        self.closing = False
+        self._engine, self._maker, self._at_once = engine, maker, at_once
+        self._threads = ThreadPoolExecutor(4, "jobs")  # of its own, so that a lease never waits for a large answer
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._interactive: set[str] = set()
+        self._made: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
+        self._wake, self._news = asyncio.Event(), asyncio.Event()
+        self._swept = -_SWEEP_EVERY_S
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look for jobs."""
+        self._loop = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End the work, and give it back with all that is done of it; streams of news end too."""
+        self.closing = True
+        self._tell()
+        if self._loop is None:
+            return
+        tasks, self._loop = [self._loop, *self._running.values()], None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(DatabaseError):  # then the leases run out
+            await self.call(self.leases.release)
+
+    def close(self) -> None:
+        """Let go of the threads, when no request needs them any more."""
+        self._threads.shutdown(wait=False)
+
+    async def call(self, work: Callable[..., T], *args: Any) -> T:
+        """Do something that waits for the disk or the database, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args))
+
+    async def submit(self, order: Order, principal: str, **key: Any) -> tuple[Job, bool]:
+        """Queue a job; see `JobStore.submit`."""
+        job, new = await self.call(partial(self.store.submit, order, principal, **key))
+        if new:
+            log.info("job_submitted", job=job.id[:8], molecules=job.num_molecules, conformers=job.num_conformers)
+            self._wake.set()
+        return job, new
+
+    async def cancel(self, job_id: str, principal: str) -> Job:
+        """End a job unless it has ended; see `JobStore.cancel`."""
+        job = await self.call(self.store.cancel, job_id, principal)
+        self._drop(job_id)
+        self._tell()
+        return job
+
+    async def news(self, timeout_s: float) -> None:
+        """Wait until this server has changed some job, or for so long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), timeout_s)
+
+    async def outlook(self, job: Job) -> tuple[int | None, float | None]:
+        """How many jobs start before this one (None unless it is queued), and seconds until it is done, if known."""
+        position, before = None, 0
+        if job.state == "queued":
+            position, before = await self.call(self.store.ahead, job)
+        left = job.num_conformers - job.num_conformers_done
+        pace = self._pace()
+        if job.state == "running":
+            left *= max(1, len(self._running))  # they share the sampler
+        elif job.state != "queued":
+            return None, None
+        return position, None if pace is None else round((before + left) * pace, 1)
+
+    def _pace(self) -> float | None:
+        """Seconds of one conformer, as it was of late."""
+        if len(self._made) < 2:
+            return None
+        conformers = sum(count for _, count in self._made) - self._made[0][1]
+        return (self._made[-1][0] - self._made[0][0]) / max(1, conformers)
+
+    async def _run(self) -> None:
+        """Renew leases and claim jobs, as long as the server lives."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._tend()
+            except DatabaseError as error:
+                log.warning("jobs_wait_for_database", detail=error.detail)
+            except Exception:  # the next round may do better, and leases must go on
+                log.error("jobs_failed", exc_info=True)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(_LOOK_EVERY_S, self.leases.lease_s / 3))
+
+    async def _tend(self) -> None:
+        if self._running:
+            own = await self.call(self.leases.beat, [*self._running])
+            for job_id in set(self._running) - own:  # cancelled, or taken over while this server was silent
+                self._drop(job_id)
+        while self._engine.ready and self._engine.model is not None:
+            full = len(self._running) - len(self._interactive) >= self._at_once
+            if full and len(self._interactive) >= _INTERACTIVE_AT_ONCE:
+                break
+            job = await self.call(self.leases.claim, self._engine.model.name, full)
+            if job is None:
+                break
+            if job.id in self._running:  # its lease had run out, and it is our own again
+                continue
+            log.info("job_claimed", job=job.id[:8], done=job.num_done, molecules=job.num_molecules)
+            if job.interactive:
+                self._interactive.add(job.id)
+            task = self._running[job.id] = asyncio.create_task(self._carry_out(job))
+            task.add_done_callback(partial(self._over, job.id))
+            self._tell()
+        if monotonic() - self._swept > _SWEEP_EVERY_S:
+            self._swept = monotonic()
+            await self._sweep()
+
+    async def _carry_out(self, job: Job) -> None:
+        """Make the molecules that are not done yet."""
+        order = await self._insist(self.store.order_of, job.id)
+        places = await self._insist(self.leases.waiting, job.id)
+        gate = asyncio.Semaphore(_MOLECULES_AT_ONCE)
+
+        async def one(place: int) -> None:
+            async with gate:
+                answer = await self._maker.make(order, place, job.interactive)
+                await self._record(job.id, order, place, answer)
+
+        await together(one(place) for place in places)
+
+    async def _record(self, job_id: str, order: Order, place: int, answer: list[Ensemble] | Refusal) -> None:
+        """Keep what was made: first the file, then the record that says it is there."""
+        if isinstance(answer, Refusal):
+            refusal = {"reason": answer.reason, "detail": answer.detail}
+            done = Done(order.count, 0, "failed", refusal)
+        else:
+            await self._insist(self.files.write, job_id, place, answer)
+            returned = sum(len(ensemble.conformers) for ensemble in answer)
+            statuses = {ensemble.status for ensemble in answer}
+            done = Done(order.count * len(answer), returned, statuses.pop() if len(statuses) == 1 else "partial")
+        if await self._insist(self.leases.finish, job_id, place, done):
+            self._made.append((monotonic(), done.num_requested))
+            self._tell()
+        else:
+            self._drop(job_id)
+
+    async def _insist(self, work: Callable[..., T], *args: Any) -> T:
+        """Do something until disk and database let it be done; what was made waits here meanwhile."""
+        pause_s = 0.1
+        while True:
+            try:
+                return await self.call(work, *args)
+            except (OSError, DatabaseError) as error:
+                log.warning("job_waits_for_storage", detail=str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+
+    async def _sweep(self) -> None:
+        """Delete jobs that ended long ago: first their files, then the records that lead to them."""
+        while ids := await self.call(self.store.expired, self.retention_s):
+            for job_id in ids:
+                await self.call(self.files.remove, job_id)
+            await self.call(self.store.forget, ids)
+        await self.call(self.files.sweep_answers, self.retention_s)
+
+    def _drop(self, job_id: str) -> None:
+        task = self._running.get(job_id)
+        if task is not None:
+            task.cancel()
+
+    def _over(self, job_id: str, task: asyncio.Task[None]) -> None:
+        """A job has ended here, one way or another."""
+        self._running.pop(job_id, None)
+        self._interactive.discard(job_id)
+        if not self._running:
+            self._made.clear()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("job_failed", job=job_id[:8], exc_info=task.exception())
+        self._wake.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

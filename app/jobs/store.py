@@ -1,0 +1,190 @@
+"""Jobs as callers see them: submit, look, cancel.  Every change is one transaction."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased, selectinload, undefer
+
+from app.database.database import Database
+from app.errors import Problem
+from app.intake.order import Order
+from app.jobs.lease import in_turn
+from app.jobs.record import ACTIVE, ENDED, Job, JobMolecule, State
+
+_SWEPT = 100  # jobs at once
+
+
+class JobStore:
+    """The jobs of all servers that share a database.
+
+    Args:
+        database: Where they are.
+        max_active: Jobs that may be queued or running.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, database: Database, max_active: int, clock: Callable[[], float] = time.time) -> None:
+        self._database, self._max_active, self._clock = database, max_active, clock
+
+    def submit(
+        self,
+        order: Order,
+        principal: str,
+        key: str | None = None,
+        body_hash: str | None = None,
+        interactive: bool = False,
+    ) -> tuple[Job, bool]:
+        """Queue a job, unless one with its key is there.
+
+        Returns:
+            The job, and whether it is new.
+
+        Raises:
+            Problem: 422 for a key that was used for another request, 503 when too many jobs are active.
+        """
+        job = _build(order, principal, key, body_hash, interactive)
+        job.created = self._clock()
+        try:
+            with self._database.write() as session:
+                known = _with_key(session, principal, key)
+                if known is None:
+                    self._check_room(session)
+                    session.add(job)
+        except IntegrityError:  # another server was quicker with the same key
+            with self._database.read() as session:
+                known = _with_key(session, principal, key)
+            if known is None:
+                raise
+        if known is None:
+            return job, True
+        if known.body_hash != body_hash:
+            detail = "this Idempotency-Key was sent before with another request; take a new key for a new request"
+            raise Problem(422, "key_reused", detail)
+        return known, False
+
+    def find(self, job_id: str, principal: str) -> Job:
+        """A job with its molecules.
+
+        Raises:
+            Problem: 404 when this principal has no such job.
+        """
+        with self._database.read() as session:
+            return _own(session, job_id, principal)
+
+    def order_of(self, job_id: str) -> Order:
+        """What a job asks for."""
+        with self._database.read() as session:
+            job = session.scalars(select(Job).where(Job.id == job_id).options(undefer(Job.order))).one()
+        return Order.from_values(job.order)
+
+    def page(self, principal: str, state: State | None, limit: int, before: str | None) -> Sequence[Job]:
+        """Jobs of a principal, newest first, without their molecules.
+
+        Args:
+            principal: Whose.
+            state: Only those in this state.
+            limit: At most so many.
+            before: Id of the last job of the page before.
+        """
+        query = select(Job).where(Job.principal == principal)
+        if state is not None:
+            query = query.where(Job.state == state)
+        if before is not None:
+            last = aliased(Job)
+            at = select(last.created).where(last.id == before, last.principal == principal).scalar_subquery()
+            query = query.where((Job.created < at) | ((Job.created == at) & (Job.id < before)))
+        with self._database.read() as session:
+            return session.scalars(query.order_by(Job.created.desc(), Job.id.desc()).limit(limit)).all()
+
+    def events(self, job_id: str, after: int) -> tuple[Job, Sequence[JobMolecule]]:
+        """A job as it is now, and its molecules that were done after an event, oldest first.
+
+        Raises:
+            Problem: 404 when it is gone.
+        """
+        query = select(JobMolecule).where(JobMolecule.job_id == job_id, JobMolecule.sequence > after)
+        with self._database.read() as session:
+            job = session.get(Job, job_id)
+            molecules = session.scalars(query.order_by(JobMolecule.sequence)).all()
+        if job is None:
+            raise Problem(404, "not_found", "the job has expired")
+        return job, [m for m in molecules if m.sequence is not None and m.sequence <= job.sequence]
+
+    def ahead(self, job: Job) -> tuple[int, int]:
+        """How many jobs would start before a queued one, and conformers that are left to make before its own."""
+        left = Job.num_conformers - Job.num_conformers_done
+        with self._database.read() as session:
+            running = select(func.sum(left)).where(Job.state == "running", Job.model == job.model)
+            conformers = session.scalar(running) or 0
+            queued = session.execute(in_turn(select(Job.id, left), job.model)).all()
+        position = next((k for k, row in enumerate(queued) if row[0] == job.id), 0)
+        return position, conformers + sum(row[1] for row in queued[:position])
+
+    def cancel(self, job_id: str, principal: str) -> Job:
+        """End a job unless it has ended; what is done of it stays.
+
+        Raises:
+            Problem: 404 when this principal has no such job.
+        """
+        with self._database.write() as session:
+            job = _own(session, job_id, principal, lock=True)
+            if job.state in ACTIVE:
+                job.change("cancelled", self._clock())
+        return job
+
+    def expired(self, retention_s: float) -> Sequence[str]:
+        """Ids of some jobs that ended longer ago than this."""
+        query = select(Job.id).where(Job.state.in_(ENDED), Job.ended < self._clock() - retention_s)
+        with self._database.read() as session:
+            return session.scalars(query.limit(_SWEPT)).all()
+
+    def forget(self, job_ids: Sequence[str]) -> None:
+        """Delete the records of jobs that have ended."""
+        with self._database.write() as session:
+            session.execute(delete(Job).where(Job.id.in_(job_ids), Job.state.in_(ENDED)))
+
+    def _check_room(self, session: Session) -> None:
+        active = session.scalar(select(func.count()).select_from(Job).where(Job.state.in_(ACTIVE))) or 0
+        if active >= self._max_active:
+            detail = f"{active} jobs are queued or running; at most {self._max_active} may; try again later"
+            raise Problem(503, "overloaded", detail, {"Retry-After": "60"})
+
+
+def _build(order: Order, principal: str, key: str | None, body_hash: str | None, interactive: bool) -> Job:
+    molecules = [
+        JobMolecule(place=place, name=reading.name, num_requested=order.count)
+        for place, reading in enumerate(order.readings)
+    ]
+    return Job(
+        id=secrets.token_urlsafe(24),
+        principal=principal,
+        state="queued",
+        order=order.to_values(),
+        model=order.model,
+        num_molecules=len(molecules),
+        num_conformers=len(molecules) * order.count,
+        interactive=interactive,
+        key=key,
+        body_hash=body_hash,
+        molecules=molecules,
+    )
+
+
+def _own(session: Session, job_id: str, principal: str, lock: bool = False) -> Job:
+    query = select(Job).where(Job.id == job_id, Job.principal == principal).options(selectinload(Job.molecules))
+    job = session.scalar(query.with_for_update() if lock else query)
+    if job is None:
+        raise Problem(404, "not_found", f"there is no job {job_id[:60]!r}; it may have expired; see GET /v1/jobs")
+    return job
+
+
+def _with_key(session: Session, principal: str, key: str | None) -> Job | None:
+    if key is None:
+        return None
+    query = select(Job).where(Job.principal == principal, Job.key == key).options(selectinload(Job.molecules))
+    return session.scalar(query)

@@ -1,0 +1,288 @@
+import asyncio
+import errno
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from app.database.database import Database, DatabaseError
+from app.intake.reading import Refusal
+from app.jobs.record import ENDED
+
+SMILES = ("CCO", "CC", "C(C", "C1CC1")
+
+
+def run(service, work):
+    """Some coroutine beside a service that runs."""
+
+    async def both():
+        await service.start()
+        try:
+            return await work()
+        finally:
+            await service.stop()
+            service.close()
+
+    return asyncio.run(both())
+
+
+def state(service, job):
+    return service.store.find(job.id, "me").state
+
+
+def test_job_makes_what_the_same_request_would(database, tmp_path, tools, until):
+    engine = tools.QuickEngine()
+    service = tools.build_service(database, tmp_path, engine)
+
+    async def work():
+        job, _ = await service.submit(tools.build_order(*SMILES, count=150, seed=5), "me")
+        await until(lambda: state(service, job) in ENDED)
+        return service.store.find(job.id, "me")
+
+    job = run(service, work)
+    assert job.state == "done"
+    assert (job.num_done, job.num_returned) == (4, 450)
+    assert [m.status for m in job.molecules] == ["ok", "ok", "failed", "ok"]
+    assert job.molecules[2].refusal["reason"] == "unreadable"
+    assert {sum(ticket.counts) for ticket in engine.tickets} == {64, 22}
+    assert {ticket.priority for ticket in engine.tickets} == {-1}
+    (ensemble,) = service.files.read(job.id, 0)
+    whole = tools.draw(ensemble.molecule, 150, 5)
+    assert [(c.index, c.seed) for c in ensemble.conformers] == [(k, 5 + k) for k in range(150)]
+    for a, b in zip(ensemble.conformers, whole.conformers, strict=True):
+        assert np.array_equal(a.coordinates, b.coordinates)
+
+
+def test_job_goes_on_when_the_sampler_was_away(database, tmp_path, tools, until):
+    engine = tools.QuickEngine()
+    engine.broken = 1
+    service = tools.build_service(database, tmp_path, engine)
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC", "C"), "me")
+        await until(lambda: state(service, job) in ENDED)
+        return service.store.find(job.id, "me")
+
+    assert run(service, work).num_returned == 4
+
+
+def test_server_that_ends_gives_back_what_is_not_done(database, tmp_path, tools, until):
+    engine = tools.QuickEngine(tickets=1)
+    service = tools.build_service(database, tmp_path, engine)
+
+    async def begin():
+        job, _ = await service.submit(tools.build_order("CC", "C"), "me")
+        await until(lambda: service.store.find(job.id, "me").num_done == 1)
+        return job
+
+    job = run(service, begin)
+    assert state(service, job) == "queued"
+    assert [ticket.over() or ticket.future.done() for ticket in engine.tickets] == [True, True]
+    again = tools.build_service(database, tmp_path, tools.QuickEngine(), "b")
+
+    async def end():
+        await until(lambda: state(again, job) in ENDED)
+
+    run(again, end)
+    assert state(again, job) == "done"
+    assert len(again._engine.tickets) == 1
+
+
+def test_structures_of_a_sampler_that_ended_are_made_again(database, tmp_path, tools, until):
+    engine = tools.QuickEngine()
+    engine.closing = True
+    service = tools.build_service(database, tmp_path, engine)
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC"), "me")
+        await until(lambda: engine.tickets)
+        assert service.store.find(job.id, "me").num_done == 0
+        engine.closing = False
+        await until(lambda: state(service, job) in ENDED)
+        return service.store.find(job.id, "me")
+
+    assert [m.status for m in run(service, work).molecules] == ["ok"]
+
+
+def test_molecule_that_the_sampler_fails_on_fails_alone(database, tmp_path, tools, until, monkeypatch):
+    monkeypatch.setattr("app.jobs.maker._PAUSE_S", 0.0)
+    engine = tools.QuickEngine()
+    answer = engine._answer
+
+    def fail(ticket):
+        if ticket.molecules[0].smiles == "CC":
+            ticket.future.set_exception(RuntimeError("a broken device"))
+        else:
+            answer(ticket)
+
+    engine._answer = fail
+    service = tools.build_service(database, tmp_path, engine)
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC", "C"), "me")
+        await until(lambda: state(service, job) in ENDED)
+        return service.store.find(job.id, "me")
+
+    job = run(service, work)
+    assert [m.status for m in job.molecules] == ["failed", "ok"]
+    assert job.molecules[0].refusal["reason"] == "sampling_failed"
+
+
+def test_cancelled_job_frees_the_sampler(database, tmp_path, tools, until):
+    engine = tools.QuickEngine(tickets=1)
+    service = tools.build_service(database, tmp_path, engine)
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC", "C"), "me")
+        await until(lambda: service.store.find(job.id, "me").num_done == 1)
+        await service.cancel(job.id, "me")
+        await until(lambda: engine.tickets[1].over() and not service._running)
+        return job
+
+    assert state(service, run(service, work)) == "cancelled"
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "no space left"), DatabaseError("gone")])
+def test_what_cannot_be_kept_waits_until_it_can(database, tmp_path, tools, until, trouble):
+    service = tools.build_service(database, tmp_path, tools.QuickEngine())
+    place = (service.files, "write") if isinstance(trouble, OSError) else (service.leases, "finish")
+    keep, tries = getattr(*place), []
+
+    def fail_twice(*words):
+        tries.append(words)
+        if len(tries) <= 2:
+            raise trouble
+        return keep(*words)
+
+    setattr(*place, fail_twice)
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC"), "me")
+        await until(lambda: state(service, job) in ENDED)
+        return service.store.find(job.id, "me")
+
+    job = run(service, work)
+    assert (job.state, job.num_returned) == ("done", 2)
+    assert len(tries) == 3
+    assert len(service._maker._engine.tickets) == 1
+
+
+def test_server_survives_a_database_that_is_gone_for_a_while(database, tmp_path, tools, until):
+    service = tools.build_service(database, tmp_path, tools.QuickEngine(), lease_s=0.3)
+    claim, tries = service.leases.claim, []
+
+    def fail(*words):
+        tries.append(words)
+        if len(tries) == 1:
+            raise DatabaseError("gone")
+        return claim(*words)
+
+    service.leases.claim = fail
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC"), "me")
+        await until(lambda: state(service, job) in ENDED)
+        return job
+
+    assert state(service, run(service, work)) == "done"
+
+
+def test_old_jobs_and_their_files_are_swept(database, tmp_path, tools, until):
+    service = tools.build_service(database, tmp_path, tools.QuickEngine(), retention_s=0.0)
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC"), "me")
+        await until(lambda: state(service, job) in ENDED)
+        (service.files.answers(job.id) / "json").touch()
+        assert (tmp_path / "results" / job.id).is_dir()
+        await service._sweep()
+        return job
+
+    job = run(service, work)
+    assert not (tmp_path / "results" / job.id).exists()
+    assert not (tmp_path / "answers" / job.id).exists()
+    assert service.store.page("me", None, 10, None) == []
+
+
+def serve(url, folder, tools, name, tickets):
+    """A server in a process of its own, until it is killed."""
+    database = Database(url)
+    service = tools.build_service(database, folder, tools.QuickEngine(tickets), name, lease_s=0.5)
+
+    async def forever():
+        await service.start()
+        await asyncio.sleep(600)
+
+    asyncio.run(forever())
+
+
+def kill_in_mid_job(database, database_url, tmp_path, tools, molecules, kills, tickets):
+    """A job whose servers are killed again and again; what is left after each kill, and the job in the end."""
+    job, _ = tools.build_service(database, tmp_path, None).store.submit(tools.build_order(*molecules), "me")
+    store, done, kept = tools.build_service(database, tmp_path, None).store, 0, {}
+    for number in range(kills + 1):
+        last = number == kills
+        words = (database_url, tmp_path, tools, f"s{number}", None if last else tickets)
+        server = multiprocessing.get_context("fork").Process(target=serve, args=words)
+        server.start()
+        end = time.monotonic() + 120
+        while (found := store.find(job.id, "me")).num_done < min(done + tickets, len(molecules)) or (
+            last and found.state != "done"
+        ):
+            assert server.is_alive() and time.monotonic() < end
+            time.sleep(0.01)
+        os.kill(server.pid, signal.SIGKILL)
+        server.join()
+        found = store.find(job.id, "me")
+        done = found.num_done
+        files = {m.place: (tmp_path / "results" / job.id / f"{m.place:05d}.npz") for m in found.molecules if m.sequence}
+        now = {place: path.stat().st_mtime_ns for place, path in files.items()}
+        assert kept.items() <= now.items(), "a molecule was made again"
+        kept = now
+    return store.find(job.id, "me")
+
+
+def check_complete(job, tools, tmp_path, molecules):
+    service = tools.build_service(None, tmp_path, None)
+    assert (job.state, job.num_done, job.num_returned) == ("done", len(molecules), 2 * len(molecules))
+    assert len({m.sequence for m in job.molecules}) == len(molecules)
+    for place in range(len(molecules)):
+        (ensemble,) = service.files.read(job.id, place)
+        whole = tools.draw(ensemble.molecule, 2, 1)
+        assert [c.seed for c in ensemble.conformers] == [1, 2]
+        for made, expected in zip(ensemble.conformers, whole.conformers, strict=True):
+            assert np.array_equal(made.coordinates, expected.coordinates)
+
+
+def test_killed_server_loses_nothing_and_doubles_nothing(database, database_url, tmp_path, tools):
+    molecules = ("C", "CC", "CCC", "CCCC", "CCCCC")
+    job = kill_in_mid_job(database, database_url, tmp_path, tools, molecules, kills=2, tickets=2)
+    check_complete(job, tools, tmp_path, molecules)
+
+
+@pytest.mark.slow
+def test_two_hundred_kills_lose_nothing_and_double_nothing(database, database_url, tmp_path, tools):
+    molecules = tuple("C" * (1 + k % 6) for k in range(201))
+    job = kill_in_mid_job(database, database_url, tmp_path, tools, molecules, kills=200, tickets=1)
+    check_complete(job, tools, tmp_path, molecules)
+
+
+def test_refusal_is_recorded_and_needs_no_file(database, tmp_path, tools, until):
+    service = tools.build_service(database, tmp_path, tools.QuickEngine())
+
+    async def refuse(*_):
+        return Refusal("too_complex", "it is")
+
+    service._maker.make = refuse
+
+    async def work():
+        job, _ = await service.submit(tools.build_order("CC"), "me")
+        await until(lambda: state(service, job) in ENDED)
+        return service.store.find(job.id, "me")
+
+    job = run(service, work)
+    assert job.molecules[0].refusal == {"reason": "too_complex", "detail": "it is"}
+    assert not (tmp_path / "results").exists()
