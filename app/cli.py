@@ -74,11 +74,11 @@ def sample(
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option(help="noise, etkdg: begin at an ETKDG guess, mmff94s: at a relaxed one.", show_default="noise"),
+        typer.Option(help="noise, etkdg: begin at an ETKDG guess, mmff94s: at a relaxed one.", show_default="mmff94s"),
     ] = None,
     start_time: Annotated[
         float | None,
-        typer.Option(help="Share of the guess at the start.", show_default="0.8 from etkdg, 0.95 from mmff94s"),
+        typer.Option(help="Share of the guess at the start.", show_default="0.8 from etkdg, 0.9 from mmff94s"),
     ] = None,
     tries: Annotated[
         int, typer.Option(help="For --start mmff94s: guesses for each conformer; the lowest is taken.")
@@ -86,9 +86,7 @@ def sample(
     kind: Annotated[str, typer.Option("--sampler", help="ode, heun or sde.")] = "ode",
     steps: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=1000, help="Sampler steps; time grows in proportion.", show_default="50, from guesses 5"
-        ),
+        typer.Option(min=1, max=1000, help="Sampler steps; time grows in proportion.", show_default="5, from noise 50"),
     ] = None,
     schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "uniform",
     file_format: Annotated[

@@ -9,7 +9,7 @@ import torch
 from models.data.batch import pad
 from models.data.guess import Guesser, Recipe
 from models.networks.conditioned import ConditionedDenoiser
-from models.options import SampleOptions
+from models.options import SampleOptions, from_noise
 from models.samplers.loop import sample
 from models.samplers.noise import SeededNoise
 from models.samplers.schedule import build_schedule
@@ -29,6 +29,14 @@ class Draw:
     attempt: int
 
 
+@dataclass(frozen=True)
+class Path:
+    """A raw structure, Å [N, 3] at its true size, and whether it began where the options say."""
+
+    x: np.ndarray
+    as_asked: bool
+
+
 def run_paths(
     model: Model,
     molecules: Sequence[Molecule],
@@ -36,8 +44,8 @@ def run_paths(
     options: SampleOptions,
     guesser: Guesser,
     check_stop: Callable[[], None],
-) -> list[np.ndarray | None]:
-    """Raw structures of a batch of draws, not checked.
+) -> list[Path]:
+    """Raw structures of a batch of draws, not checked; where there is no guess to start from, paths start from noise.
 
     Args:
         model: The trained model.
@@ -48,18 +56,21 @@ def run_paths(
         check_stop: Called after each step and while guesses are made; may raise to stop.
 
     Returns:
-        For each draw Å [N, 3] at its true size, or None where there is no guess to start from.
+        One for each draw.
     """
     if options.start == "noise":
-        return [*_run(model, molecules, draws, None, options, check_stop)]
+        return [Path(x, True) for x in _run(model, molecules, draws, None, options, check_stop)]
     guesses = _guesses(molecules, draws, options, guesser, check_stop)
     known = {row: guess for row, guess in enumerate(guesses) if guess is not None}
-    structures: list[np.ndarray | None] = [None] * len(draws)
+    paths: dict[int, Path] = {}
     if known:
         made = _run(model, molecules, [draws[row] for row in known], [*known.values()], options, check_stop)
-        for row, x in zip(known, made, strict=True):
-            structures[row] = x
-    return structures
+        paths.update((row, Path(x, True)) for row, x in zip(known, made, strict=True))
+    lost = [row for row in range(len(draws)) if row not in known]
+    if lost:
+        made = _run(model, molecules, [draws[row] for row in lost], None, from_noise(options), check_stop)
+        paths.update((row, Path(x, False)) for row, x in zip(lost, made, strict=True))
+    return [paths[row] for row in range(len(draws))]
 
 
 def rows_of(draws: Sequence[Draw]) -> dict[int, list[int]]:

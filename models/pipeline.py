@@ -1,6 +1,7 @@
 """Molecules in, verified ensembles out: one call without a server, shared by tests, command line and service."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,14 +9,13 @@ from models.data.batch import split_by_size
 from models.data.guess import Guesser, guess_all
 from models.data.verify import REASONS, GeometryLimits, find_faults, geometry_limits
 from models.options import SampleOptions
-from models.paths import Draw, rows_of, run_paths
+from models.paths import Draw, Path, rows_of, run_paths
 from models.structure import Conformer, Ensemble, Molecule, Problem
 from models.weights import Model
 
 MAX_SEED = 2**53 - 1  # every seed survives JSON readers that keep numbers as doubles
 RETRY_STRIDE = 2**32
 _REASONS = REASONS | {
-    "no_guess": "ETKDG could not embed the molecule in time; start from noise",
     "stopped": "the work was ended before this conformer was finished; ask for less, or wait longer",
 }
 PAIR_BUDGET = 64 * 48**2  # padded pairs in one batch: bounds memory, and matrices are then large enough to be fast
@@ -64,7 +64,7 @@ def generate(
     limits = [geometry_limits(molecule) for molecule in molecules]
     good: list[dict[int, Conformer]] = [{} for _ in molecules]
     faults: list[dict[int, str]] = [{} for _ in molecules]
-    attempts, first_pass = [0] * len(molecules), [0] * len(molecules)
+    attempts, first_pass, unguided = ([0] * len(molecules) for _ in range(3))
 
     def check_stop() -> None:
         if should_stop():
@@ -83,19 +83,20 @@ def generate(
         for rows in split_by_size([molecules[d.molecule].num_atoms for d in draws], PAIR_BUDGET):
             batch = [draws[row] for row in rows]
             try:
-                structures = run_paths(model, molecules, batch, options, guesser, check_stop)
+                paths = run_paths(model, molecules, batch, options, guesser, check_stop)
             except _StoppedError:
                 stopped = True
                 break
             settled = 0
-            found = _faults(molecules, limits, batch, structures)
-            for draw, x, fault in zip(batch, structures, found, strict=True):
-                on_structure(draw, _nowhere(molecules[draw.molecule]) if x is None else x, fault)
+            found = _faults(molecules, limits, batch, paths)
+            for draw, path, fault in zip(batch, paths, found, strict=True):
+                on_structure(draw, path.x, fault)
                 attempts[draw.molecule] += 1
-                if x is not None and fault is None:
-                    good[draw.molecule][draw.index] = Conformer(draw.index, draw.seed, x)
+                if fault is None:
+                    good[draw.molecule][draw.index] = Conformer(draw.index, draw.seed, path.x)
                     first_pass[draw.molecule] += attempt == 0
-                elif fault is not None:
+                    unguided[draw.molecule] += not path.as_asked
+                else:
                     faults[draw.molecule][draw.index] = fault
                 settled += fault is None or last
             on_done(settled)
@@ -108,7 +109,7 @@ def generate(
                 on_done(sum(counts[m] for m in given_up))
     return [
         Ensemble(
-            molecule,
+            _noted(molecule, unguided[m]),
             counts[m],
             tuple(good[m][k] for k in sorted(good[m])),
             _problems(
@@ -126,24 +127,23 @@ def generate(
 
 
 def _faults(
-    molecules: Sequence[Molecule],
-    limits: list[GeometryLimits],
-    draws: list[Draw],
-    structures: list[np.ndarray | None],
+    molecules: Sequence[Molecule], limits: list[GeometryLimits], draws: list[Draw], paths: list[Path]
 ) -> list[str | None]:
     """First fault of each structure, or None; geometry is checked for all conformers of a molecule at once."""
-    faults: list[str | None] = [None if x is not None else "no_guess" for x in structures]
+    faults: list[str | None] = [None] * len(draws)
     for m, rows in rows_of(draws).items():
-        made = {row: x for row in rows if (x := structures[row]) is not None}
-        if made:
-            for row, fault in zip(made, find_faults(molecules[m], limits[m], np.stack([*made.values()])), strict=True):
-                faults[row] = fault
+        x = np.stack([paths[row].x for row in rows])
+        for row, fault in zip(rows, find_faults(molecules[m], limits[m], x), strict=True):
+            faults[row] = fault
     return faults
 
 
-def _nowhere(molecule: Molecule) -> np.ndarray:
-    """Stands for a structure that there is not.  [N, 3]"""
-    return np.full((molecule.num_atoms, 3), np.nan, dtype=np.float32)
+def _noted(molecule: Molecule, unguided: int) -> Molecule:
+    """The molecule, with a note if conformers of it had no guess to start from."""
+    if not unguided:
+        return molecule
+    words = f"conformers sampled from noise, since ETKDG could not embed the molecule in time: {unguided}"
+    return replace(molecule, notes=(*molecule.notes, words))
 
 
 def _hopeless(attempts: int, good: int) -> bool:

@@ -107,7 +107,7 @@ def measure_model(
         generate(model, [targets[0].molecule], [1], [targets[0].seed], replace(options, rounds=1))
     drawn, cost = _timed(clocks, lambda: draw_samples(model, cases, options, clocks.wall, on_progress))
     first = [x for case, x in zip(cases, drawn.first, strict=True) if case.target]
-    draws = [_first_draw(Sampled(t, x), options.start != "noise") for t, x in zip(targets, first, strict=True)]
+    draws = [Sampled(t, x) for t, x in zip(targets, first, strict=True)]
     return _build_row(cases, served_samples(cases, drawn), draws, cost, options, processes, on_progress)
 
 
@@ -195,14 +195,6 @@ def _lowest(target: Target, tries: int) -> Sampled:
     made = [x for x in make_guesses(target.molecule, seeds, Recipe(True, tries)) if x is not None]
     x = np.array(made).reshape(-1, target.molecule.num_atoms, 3)
     return Sampled(target, x, None if made else "embedding_failed")
-
-
-def _first_draw(sampled: Sampled, guessed: bool) -> Sampled:
-    """Structures without those that had no guess to start from, which are NaN throughout."""
-    if not guessed:
-        return sampled
-    made = ~np.isnan(sampled.samples).all(axis=(1, 2))
-    return Sampled(sampled.target, sampled.samples[made], None if made.all() else "no_guess")
 
 
 def _timed(clocks: Clocks, work: Callable[[], T]) -> tuple[T, Cost]:

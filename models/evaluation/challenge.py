@@ -100,15 +100,10 @@ def run_challenge(
     live = [k for k, molecule in enumerate(read) if isinstance(molecule, Molecule)]
     molecules = [m for m in read if isinstance(m, Molecule)]
     drawn: list[list[np.ndarray]] = [[] for _ in live]
-    missing: list[list[str]] = [[] for _ in live]
 
     def keep(draw: Draw, x: np.ndarray, fault: str | None) -> None:
-        if fault == "no_guess":
-            missing[draw.molecule].append(fault)
-        else:
-            drawn[draw.molecule].append(x)
-        done = sum(map(len, drawn)) + sum(map(len, missing))
-        on_progress("sampling the model", done, count * len(live))
+        drawn[draw.molecule].append(x)
+        on_progress("sampling the model", sum(map(len, drawn)), count * len(live))
 
     once = replace(options, rounds=1)
     generate(model, molecules, [count] * len(live), [seeds[k] for k in live], once, on_structure=keep)
@@ -118,7 +113,7 @@ def run_challenge(
         result: dict[str, Any] = {**asdict(entry), "seed": seeds[k], "atoms": None, "failure": None}
         if isinstance(molecule, Molecule):
             at = live.index(k)
-            rows = {FIRST_DRAW: tally(molecule, drawn[at], missing[at])}
+            rows = {FIRST_DRAW: tally(molecule, drawn[at], [])}
             if baseline:
                 x, why = embed(molecule.mol, count, seeds[k], EMBED_TIMEOUT_S)
                 rows[EMBEDDED] = tally(molecule, list(x), [why or "embedding_failed"] * (count - len(x)))

@@ -36,7 +36,7 @@ def test_start_that_cannot_be_is_refused(given, words):
 
 
 def test_each_start_has_its_own_steps():
-    assert (build_options().steps, build_options("etkdg").steps) == (STEPS["noise"], STEPS["etkdg"])
+    assert (build_options("noise").steps, build_options("etkdg").steps) == (STEPS["noise"], STEPS["etkdg"])
     assert build_options("etkdg", steps=3, start_time=0.6) == SampleOptions(steps=3, start="etkdg", start_time=0.6)
     for begin in ("etkdg", "mmff94s"):
         assert build_options(begin).start_time == START_TIME[begin]

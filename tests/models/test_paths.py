@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.data.guess import guess_all
-from models.options import build_options
+from models.options import STEPS, SampleOptions, build_options
 from models.paths import Draw, rows_of, run_paths
 
 WARM = build_options("etkdg")
@@ -36,11 +36,11 @@ def go_on():
 def test_paths_end_at_the_true_size_of_each_molecule(model, molecule_of, start):
     molecules = [molecule_of("CCO"), molecule_of("C")]
     made = run_paths(model, molecules, draws_of(1, 0, 1), build_options(start, steps=2), guess_all, go_on)
-    assert [(x.shape, x.dtype) for x in made] == [((n, 3), np.float32) for n in (5, 9, 5)]
-    assert all(np.isfinite(x).all() for x in made)
+    assert [(path.x.shape, path.x.dtype) for path in made] == [((n, 3), np.float32) for n in (5, 9, 5)]
+    assert all(path.as_asked and np.isfinite(path.x).all() for path in made)
 
 
-def test_only_draws_with_a_guess_are_sampled(model, molecule_of, sizes):
+def test_draws_without_a_guess_start_from_noise(model, molecule_of, sizes):
     molecules = [molecule_of("CCO"), molecule_of("CCCCCCCCCCCC")]
 
     def guesser(asked, seeds, check_stop, recipe):
@@ -48,16 +48,12 @@ def test_only_draws_with_a_guess_are_sampled(model, molecule_of, sizes):
         return [[None] * len(own) if m is molecules[1] else own for m, own in zip(asked, found, strict=True)]
 
     made = run_paths(model, molecules, draws_of(0, 1, 0, 1), WARM, guesser, go_on)
-    assert [x is None for x in made] == [False, True, False, True]
-    assert sizes == [(2, 16, 3)] * WARM.steps
-    expected = run_paths(model, molecules, [Draw(0, 0, 5, 0), Draw(0, 2, 7, 0)], WARM, guess_all, go_on)
-    assert all(map(np.array_equal, (made[0], made[2]), expected))
-
-
-def test_nothing_is_sampled_without_any_guess(model, molecule_of, sizes):
-    made = run_paths(model, [molecule_of("CCO")], draws_of(0, 0), WARM, lambda *_: [[None, None]], go_on)
-    assert made == [None, None]
-    assert sizes == []
+    assert [path.as_asked for path in made] == [True, False, True, False]
+    assert sizes == [(2, 16, 3)] * WARM.steps + [(2, 40, 3)] * STEPS["noise"]
+    warm = run_paths(model, molecules, [Draw(0, 0, 5, 0), Draw(0, 2, 7, 0)], WARM, guess_all, go_on)
+    cold = run_paths(model, molecules, [Draw(1, 1, 6, 0), Draw(1, 3, 8, 0)], SampleOptions(), guess_all, go_on)
+    for path, expected in zip(made, (warm[0], cold[0], warm[1], cold[1]), strict=True):
+        assert np.array_equal(path.x, expected.x)
 
 
 def test_guesses_are_asked_for_once_for_each_molecule(model, molecule_of):
@@ -73,7 +69,7 @@ def test_guesses_are_asked_for_once_for_each_molecule(model, molecule_of):
 
 def test_stop_is_asked_after_each_step(model, molecule_of):
     asked = []
-    run_paths(model, [molecule_of("C")], draws_of(0), build_options(steps=7), guess_all, lambda: asked.append(True))
+    run_paths(model, [molecule_of("C")], draws_of(0), SampleOptions(steps=7), guess_all, lambda: asked.append(True))
     assert len(asked) == 7
 
 

@@ -357,7 +357,7 @@ def test_warm_conformer_of_a_seed_is_the_first_of_a_later_seed(model, molecule_o
     np.testing.assert_allclose(structure(many, index=2), structure(one), atol=1e-5)
 
 
-def test_molecule_without_a_guess_says_so_and_leaves_its_neighbours_alone(oracle, model_of, molecule_of):
+def test_molecule_without_a_guess_is_sampled_from_noise_and_says_so(oracle, model_of, molecule_of):
     good, bad = molecule_of(SUBJECT), molecule_of("CCO")
     module = oracle(good, bad)
     module.factor = torch.ones(1)
@@ -370,10 +370,14 @@ def test_molecule_without_a_guess_says_so_and_leaves_its_neighbours_alone(oracle
 
     options = build_options("etkdg", rounds=2)
     ensembles = generate(model_of(module), [bad, good], [2, 2], [0, 10], options, guesser=guesser)
-    assert [e.status for e in ensembles] == ["failed", "ok"]
-    assert [(p.reason, p.count) for p in ensembles[0].problems] == [("no_guess", 2)]
-    assert "start from noise" in ensembles[0].problems[0].detail
-    assert sorted(asked) == [0, 1, 10, 11, RETRY_STRIDE, RETRY_STRIDE + 1]
+    assert [e.status for e in ensembles] == ["ok", "ok"]
+    assert ensembles[0].molecule.notes[-1].startswith("conformers sampled from noise")
+    assert ensembles[0].molecule.notes[-1].endswith(": 2")
+    assert [*map(len, (ensembles[0].problems, ensembles[1].problems, ensembles[1].molecule.notes))] == [0, 0, 0]
+    assert sorted(asked) == [0, 1, 10, 11]
+    alone = generate(model_of(module), [bad], [2], [0], SampleOptions())[0]
+    for mine, other in zip(ensembles[0].conformers, alone.conformers, strict=True):
+        np.testing.assert_allclose(mine.coordinates, other.coordinates, atol=1e-4)
 
 
 def test_stop_is_asked_while_guesses_are_made(model, molecule_of):

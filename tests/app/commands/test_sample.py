@@ -23,6 +23,7 @@ from models import pipeline
 from models.data.molecule import build_molecules, read_smiles
 from models.errors import FormatError
 from models.export.formats import FORMATS
+from models.options import DEFAULT_START, START_TIME, STARTS, STEPS, build_options
 from models.structure import Conformer, Ensemble
 from models.weights import load_model
 
@@ -129,7 +130,7 @@ def test_ensembles_are_finished_on_request(call, here):
 def test_warm_start_gives_the_structures_of_the_library(call, here, weights):
     _, said = call("OCCN", "-n", "2", "--seed", "1", "--start", "etkdg", "--start-time", ".7", "-o", "out")
     (molecule,) = build_molecules(read_smiles("OCCN"), 1)
-    options = pipeline.build_options("etkdg", start_time=0.7)
+    options = build_options("etkdg", start_time=0.7)
     model = load_model("molecules-small", weights, torch.device("cpu"))
     (made,) = pipeline.generate(model, [molecule], [2], [1], options)
     assert f"{len(made.conformers)} of 2 conformers" in said
@@ -144,23 +145,23 @@ def test_warm_start_gives_the_structures_of_the_library(call, here, weights):
 # With conformers from a grid.
 
 
-def test_molecule_that_cannot_be_embedded_fails_alone(call, here, sabotage):
+def test_molecule_that_cannot_be_embedded_is_sampled_from_noise(call, here, sabotage):
     sabotage("CCS", partial(os._exit, 1), 60.0)
     (here / "in.smi").write_text("CCS bad\nOCCN good\n")
     code, said = call("in.smi", "-n", "2", "--seed", "1", "--start", "etkdg", "-o", "out.sdf")
-    assert code == 1
-    assert "bad: 2 of 2 conformers are missing (no_guess)" in said
-    assert set(names("out.sdf")) == {"good"}
+    assert code == 0
+    assert "bad: conformers sampled from noise" in said
+    assert set(names("out.sdf")) == {"good", "bad"}
 
 
 def test_options_name_the_defaults_of_each_start():
     options = {option.name: option for option in get_command(cli).commands["sample"].params}
-    times = [f"{time} from {start}" for start, time in pipeline.START_TIME.items() if time]
-    (guessed,) = {steps for start, steps in pipeline.STEPS.items() if start != "noise"}
-    assert options["start"].show_default == pipeline.DEFAULT_START
+    times = [f"{time} from {start}" for start, time in START_TIME.items() if time]
+    (guessed,) = {steps for start, steps in STEPS.items() if start != "noise"}
+    assert options["start"].show_default == DEFAULT_START
     assert options["start_time"].show_default == ", ".join(times)
-    assert options["steps"].show_default == f"{pipeline.STEPS['noise']}, from guesses {guessed}"
-    assert all(start in options["start"].help for start in pipeline.STARTS)
+    assert options["steps"].show_default == f"{guessed}, from noise {STEPS['noise']}"
+    assert all(start in options["start"].help for start in STARTS)
 
 
 def test_readings_are_only_a_portion_ahead_of_the_sampler(call, quick, here, monkeypatch):
@@ -293,11 +294,14 @@ def test_interrupt_keeps_what_is_finished(call, here, quick, monkeypatch):
         (("CCO", "-o", "out", "--format", "doc"), "unknown format 'doc'; allowed: sdf, pdb, xyz, mmcif"),
         (("missing.smi", "-o", "out.sdf"), "no file at missing.smi"),
         (("CCO", "-o", "out.sdf", "--sampler", "magic"), "unknown sampler 'magic'"),
-        (("CCO", "-o", "out.sdf", "--sampler", "sde"), "no exact score"),
+        (("CCO", "-o", "out.sdf", "--start", "noise", "--sampler", "sde"), "no exact score"),
         (("CCO", "-o", "out.sdf", "--schedule", "odd"), "unknown schedule 'odd'"),
         (("CCO", "-o", "out.sdf", "--start", "odd"), "unknown start 'odd'; allowed: noise, etkdg, mmff94s"),
-        (("CCO", "-o", "out.sdf", "--tries", "2"), "tries is 2; allowed: 1 to 32 with start 'mmff94s', else 1"),
-        (("CCO", "-o", "out.sdf", "--start-time", "0.5"), "paths from noise begin at 0"),
+        (
+            ("CCO", "-o", "out.sdf", "--start", "etkdg", "--tries", "2"),
+            "tries is 2; allowed: 1 to 32 with start 'mmff94s', else 1",
+        ),
+        (("CCO", "-o", "out.sdf", "--start", "noise", "--start-time", "0.5"), "paths from noise begin at 0"),
         (("CCO", "-o", "out.sdf", "--start", "etkdg", "--sampler", "sde"), "use 'ode' or 'heun', or start 'noise'"),
         (("CCO", "-o", "out.sdf", "--model", "odd"), "unknown model 'odd'"),
         (("CCO", "-o", "out.sdf", "--rank"), "rank needs energies"),
