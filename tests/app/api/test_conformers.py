@@ -362,7 +362,8 @@ def test_warm_start_gives_the_structures_of_the_library(ask, client, fields):
 
 def test_answer_says_how_it_was_sampled(ask, perfect):
     expected = {
-        "start": "mmff94s", "start_time": START_TIME["mmff94s"], "tries": 1, "kind": "heun", "steps": 20, "schedule": "uniform",
+        "start": "mmff94s", "start_time": START_TIME["mmff94s"], "tries": 1,
+        "kind": "heun", "steps": 20, "schedule": "uniform",
     }  # fmt: skip
     sampler = {"kind": "heun", "steps": 20}
     assert answer_of(ask("C", sampler=sampler)).sampling.model_dump() == expected
