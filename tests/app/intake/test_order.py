@@ -15,6 +15,6 @@ def test_order_survives_json():
 
 
 def test_order_counts_stereoisomers_that_may_come():
-    order = Order("small", READINGS, 5, 3, build_options(), FinishOptions())
+    order = Order("small", READINGS, 5, 3, build_options("noise"), FinishOptions())
     assert order.most_conformers == 5 * (1 + 8)
     assert order.head["sampling"]["steps"] == 50
