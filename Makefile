@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN ?= runs/molecules-small
 GPU_BUNDLE ?= --split
 
-.PHONY: help serve test lint fix install install-dev wheel gpu-bundle clean
+.PHONY: help serve test lint audit fix install install-dev wheel gpu-bundle clean
 
 help:  ## List the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,8 +22,11 @@ lint: .venv/installed-dev  ## Ruff, mypy, import directions, container files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/yamllint -s docker/compose.yaml
+	$(BIN)/yamllint -s docker
 	$(BIN)/hadolint docker/Dockerfile docker/Dockerfile.cpu
+
+audit: .venv/installed-dev  ## Look for known faults of the installed packages
+	@.ci/audit
 
 fix: .venv/installed-dev  ## Format and repair what can be repaired
 	$(BIN)/ruff check --fix .

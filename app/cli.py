@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
+from app.commands.keys import keys_cli
 
 cli = typer.Typer(
     name="shapespace",
@@ -495,6 +496,9 @@ def experiment_symmetry(
         per_size, samples, plan.automorphisms,
     )  # fmt: skip
     raise typer.Exit(command.symmetry(plan, sources, out, device))
+
+
+cli.add_typer(keys_cli, name="keys")
 
 
 def main() -> None:

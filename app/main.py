@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import structlog
 import torch
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import __version__
-from app.api import about, conformers, health, jobs
-from app.api.handlers import install_handlers
+from app.access.quotas import Quotas
+from app.access.ring import KeyRing
+from app.access.store import KeyStore
+from app.api import about, conformers, health, jobs, monitoring
+from app.api.door import Door, document_keys, needs
+from app.api.figures import figures
+from app.api.handlers import install_handlers, problem_of_engine
 from app.api.middleware import RequestContext
 from app.database.database import Database, open_database
-from app.engine.engine import Engine
+from app.engine.engine import Engine, EngineError
+from app.errors import problem_of
 from app.intake.guesser import PoolGuesser
 from app.intake.pool import ChildPool
 from app.jobs.files import open_files
@@ -29,7 +33,11 @@ from app.jobs.maker import Maker
 from app.jobs.service import JobService
 from app.jobs.store import JobStore
 from app.settings import Settings
+from app.telemetry.logs import configure_logs
+from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import trace_requests
 from models.data.molecule import build_molecules, read_smiles
+from models.errors import ModelError
 from models.weights import Model, load_model, pick_device
 
 _DESCRIPTION = """Samples 3D structures in shape space. Post SMILES, get conformers whose geometry and stereochemistry
@@ -40,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The application; the model loads in the background once it starts."""
     configure_logs(settings.log_level)
     database = open_database(settings)
-    pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
+    pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb, settings.parse_jobs)
     engine = Engine(
         partial(load, settings),
         lambda: build_molecules(read_smiles("CCO"), 0)[0],
@@ -49,6 +57,17 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     service = build_jobs(settings, database, engine, pool)
+    metrics = Metrics(partial(figures, engine, pool))
+    quotas = Quotas()
+    ring = KeyRing(KeyStore(database).find) if settings.keys_required else None
+
+    def check_open(arriving: int) -> None:
+        try:
+            engine.check_open(before=pool.requests + arriving)
+        except EngineError as error:
+            raise problem_of_engine(error) from None
+        except ModelError as error:
+            raise problem_of(error) from None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -61,17 +80,24 @@ def create_app(settings: Settings) -> FastAPI:
         service.close()
         engine.close()
         pool.close()
+        end_traces()
         database.close()
 
     app = FastAPI(title="Shapespace", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
-    app.state.settings, app.state.pool, app.state.engine = settings, pool, engine
-    app.state.database, app.state.jobs = database, service
-    for room in (conformers, jobs, about, health):
+    app.state.settings, app.state.pool, app.state.engine, app.state.metrics = settings, pool, engine, metrics
+    app.state.quotas, app.state.database = quotas, database
+    app.state.jobs = service
+    for room in (about, health):
         app.include_router(room.router)
+    for room in (conformers, jobs):
+        app.include_router(room.router, dependencies=[Depends(needs("sample"))])
+    app.include_router(monitoring.router, dependencies=[Depends(needs("admin"))])
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     install_handlers(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=int(settings.max_body_mb * 1e6))
-    app.add_middleware(RequestContext, max_body_bytes=int(settings.max_body_mb * 1e6))
+    app.add_middleware(Door, settings=settings, ring=ring, quotas=quotas, check_open=check_open)
+    end_traces = trace_requests(app, settings.otel_endpoint) if settings.otel_endpoint else lambda: None
+    app.add_middleware(RequestContext, max_body_bytes=int(settings.max_body_mb * 1e6), metrics=metrics)
     _document_limits(app, settings)
     return app
 
@@ -96,36 +122,6 @@ def load(settings: Settings) -> Model:
     return load_model(settings.model, settings.weights_dir, pick_device(settings.device))
 
 
-def configure_logs(level: str) -> None:
-    """JSON lines on standard error."""
-    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=_StandardError()),  # type: ignore[arg-type]
-    )
-
-
-class _StandardError:
-    """Standard error of the moment, which tests and servers may replace."""
-
-    def write(self, text: str) -> int:
-        import sys
-
-        return sys.stderr.write(text)
-
-    def flush(self) -> None:
-        import sys
-
-        sys.stderr.flush()
-
-
 def _document_limits(app: FastAPI, settings: Settings) -> None:
     """Put the limits of this service into its OpenAPI document."""
     plain = app.openapi
@@ -135,6 +131,8 @@ def _document_limits(app: FastAPI, settings: Settings) -> None:
         fields = document["components"]["schemas"]["ConformersRequest"]["properties"]
         fields["molecules"]["maxItems"] = settings.max_molecules
         fields["num_conformers"]["maximum"] = settings.max_conformers
+        if settings.keys_required and "securitySchemes" not in document["components"]:
+            document_keys(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,17 +57,36 @@ class Settings(BaseSettings):
     max_conformers: int = Field(1000, ge=1, description="Conformers of one molecule.")
     max_total_conformers: int = Field(25_600, ge=1, description="Conformers of one request, all molecules together.")
     max_body_mb: float = Field(16.0, gt=0, description="Size of a request body, MB.")
+    body_timeout_s: float = Field(30.0, gt=0, description="Time for a request to arrive, s; what is slower is cut off.")
+    max_connections: int = Field(1000, ge=1, description="Open connections; more get 503.")
+    api_keys: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="Who may ask: `required` is callers with a key, `off` is everybody, and `auto` is everybody on a "
+        "loopback address and callers with a key on any other.",
+    )
+    requests_per_minute: int = Field(
+        0,
+        ge=0,
+        description="Sampling requests of one caller in a minute, unless its key says otherwise; 0 is no limit.",
+    )
+    conformers_per_hour: int = Field(
+        0, ge=0, description="Conformers that one caller may ask for in an hour, likewise; 0 is no limit."
+    )
     max_waiting: int = Field(64, ge=1, description="Requests that may wait for the sampler; more get 503.")
     request_timeout_s: float = Field(
         600.0, gt=0, description="Time for one request, s; what is missing then is reported as `stopped`."
     )
     parse_processes: int = Field(
-        2, ge=1, description="Child processes that read molecules, make ETKDG guesses and finish ensembles."
+        2,
+        ge=1,
+        description="Child processes that read molecules, make ETKDG guesses and finish ensembles; one more is spare, "
+        "and as many again run while molecules take long.",
     )
     parse_timeout_s: float = Field(
-        5.0,
+        4.0,
         gt=0,
-        description="Time for reading a molecule or for one ETKDG guess, s; four times that for relaxing a conformer.",
+        description="Processor time for reading a molecule or for one ETKDG guess, s, four times that for relaxing a "
+        "conformer; by the clock each may take twice as long.",
     )
     parse_memory_mb: int = Field(3000, ge=500, description="Address space of one child process, MB.")
     state_dir: Path = Field(
@@ -93,7 +113,23 @@ class Settings(BaseSettings):
     job_retention_h: float = Field(
         72.0, gt=0, description="Time for which a job and its result are kept after its end, h."
     )
+    parse_jobs: int = Field(1000, ge=1, description="Jobs that a child process does before it is replaced.")
+    otel_endpoint: str = Field(
+        "",
+        description="Where traces go, such as `http://127.0.0.1:4318/v1/traces` (OTLP over HTTP; needs the extra "
+        "`otel`); empty is nowhere.",
+    )
     log_level: str = Field("info", description="`debug`, `info`, `warning` or `error`.")
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether callers need a key."""
+        if self.api_keys != "auto":
+            return self.api_keys == "required"
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"
 
 
 def build_settings(**given: Any) -> Settings:

@@ -11,10 +11,12 @@ from fastapi import APIRouter, Header, Request, Response
 from app.api.answers import write_answer
 from app.api.connection import while_connected
 from app.api.deferred import prefers_job, read_key, respond_later, respond_once, work_of
+from app.api.door import charge
 from app.api.examples import REQUEST_EXAMPLES
 from app.api.job_schemas import JobDetail
 from app.api.negotiation import JSON, OFFERS, ZIP, negotiate
 from app.api.orders import build_order, check_limits, read_options
+from app.api.results import count
 from app.api.schemas import ConformersRequest, ConformersResponse, ProblemDocument
 from app.engine.engine import Engine
 from app.engine.ticket import Ticket
@@ -30,10 +32,12 @@ router = APIRouter(tags=["conformers"])
 _PROBLEMS = {
     404: "There is no such job, or it is not yours.",
     406: "None of the accepted media types can be made.",
+    408: "The body did not arrive in time.",
     409: "Not yet: the first request with this Idempotency-Key is being served, or there is no structure yet.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "The request is not valid, or no file could be made of it.",
+    429: "Your quota is used up; see Retry-After and RateLimit.",
     503: "Starting, full or shutting down, or no database; see Retry-After.",
 }
 FILES = {
@@ -57,7 +61,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     responses={
         200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": FILES},
         202: {"model": JobDetail, "description": "The request is a job now; Location says where."},
-        **problems(406, 409, 413, 415, 422, 503),
+        **problems(406, 408, 409, 413, 415, 422, 429, 503),
     },
     openapi_extra={"requestBody": {"content": {JSON: {"examples": REQUEST_EXAMPLES}}}},
 )
@@ -90,6 +94,7 @@ async def sample_conformers(
         engine.check_open(before=pool.requests)
     assert engine.model is not None
     order = build_order(body, options, engine.model)
+    charge(request, order.most_conformers)
     if preferred or work_of(order) > settings.async_above:
         return await respond_later(request, body, order, key, preferred)
     if key is not None:
@@ -118,6 +123,7 @@ async def sample_conformers(
     started = ticket.started or began + read_s
     timing = {"read": read_s, "wait": started - began - read_s, "sample": sampled_at - started}
     timing["finish"] = finished_at - sampled_at
+    count(request.app.state.metrics, outcomes, {**timing, "total": monotonic() - began})
     written = await asyncio.to_thread(write_answer, order, wanted, outcomes, timing, began)
     return Response(written.content, 200, written.headers, written.media_type)
 

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from app.api.middleware import too_large
 from app.api.schemas import ConformersRequest, FinishSpec, MoleculeSpec, SamplerSpec
@@ -35,7 +36,8 @@ def install_handlers(app: FastAPI) -> None:
     """Answer every error of the application with a problem document."""
 
     def answer(problem: Problem, request: Request) -> JSONResponse:
-        return problem.response(request.scope["state"]["request_id"])
+        request.state.reason = problem.reason
+        return problem.response(request.state.request_id)
 
     @app.exception_handler(Problem)
     async def on_problem(request: Request, error: Problem) -> JSONResponse:
@@ -47,16 +49,24 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(EngineError)
     async def on_engine_error(request: Request, error: EngineError) -> JSONResponse:
-        headers = {"Retry-After": str(error.retry_after_s)}
-        return answer(Problem(503, error.reason, str(error), headers), request)
+        return answer(problem_of_engine(error), request)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return answer(_problem_of_validation(request, error), request)
 
+    @app.exception_handler(ClientDisconnect)
+    async def on_disconnect(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return answer(Problem(499, "client_gone", "the caller closed the connection"), request)
+
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
         return answer(_problem_of_http(request, error), request)
+
+
+def problem_of_engine(error: EngineError) -> Problem:
+    """A refusal of the engine as a problem."""
+    return Problem(503, error.reason, str(error), {"Retry-After": str(error.retry_after_s)})
 
 
 def _problem_of_validation(request: Request, error: RequestValidationError) -> Problem:
@@ -85,6 +95,11 @@ def _problem_of_http(request: Request, error: HTTPException) -> Problem:
         return Problem(405, "method_not_allowed", detail, dict(error.headers or {}))
     if error.status_code == 413:
         return too_large(None, int(request.app.state.settings.max_body_mb * 1e6))
+    if error.status_code == 408:
+        detail = f"{error.detail}; send it faster, or in smaller parts"
+        return Problem(408, "too_slow", detail, {"Connection": "close"})
+    if isinstance(error.__cause__, ClientDisconnect):
+        return Problem(499, "client_gone", "the caller closed the connection")
     if error.status_code == 400:
         return Problem(422, "invalid_json", "the body cannot be read as JSON in UTF-8; see /docs for an example")
     return Problem(error.status_code, "http_error", str(error.detail), dict(error.headers or {}))

@@ -1,4 +1,4 @@
-"""Around every request: an id, one log line, the size limit, and a problem document when something breaks."""
+"""Around every request: an id, a log line, metrics, headers, the size limit, and a problem document for what breaks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Problem
+from app.telemetry.metrics import Metrics
 
-_PROBES = ("/healthz", "/readyz")
+_PROBES = ("/healthz", "/readyz", "/metrics")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_POLICY = "default-src 'none'; frame-ancestors 'none'"  # answers that are data load nothing
 log = structlog.get_logger("shapespace.http")
 
 
@@ -22,17 +32,21 @@ class RequestContext:
     Args:
         app: The application inside.
         max_body_bytes: Largest body; what says it is larger is refused before it is read.
+        metrics: Where requests are counted.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        self.app, self.max_body_bytes = app, max_body_bytes
+    def __init__(self, app: ASGIApp, max_body_bytes: int, metrics: Metrics) -> None:
+        self.app, self.max_body_bytes, self.metrics = app, max_body_bytes, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = scope.setdefault("state", {})["request_id"] = secrets.token_hex(8)
+        state = scope.setdefault("state", {})
+        request_id = state["request_id"] = secrets.token_hex(8)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         status, began = 0, monotonic()
 
         async def send_marked(message: Message) -> None:
@@ -41,36 +55,50 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if not headers.get("content-type", "").startswith("text/html"):
+                    headers.setdefault("Content-Security-Policy", _POLICY)
             await send(message)
+
+        async def refuse(problem: Problem) -> None:
+            state["reason"] = problem.reason
+            await problem.response(request_id)(scope, receive, send_marked)
 
         try:
             length = Headers(scope=scope).get("content-length", "")
             if length.isdigit() and int(length) > self.max_body_bytes:
-                await too_large(int(length), self.max_body_bytes).response(request_id)(scope, receive, send_marked)
+                await refuse(too_large(int(length), self.max_body_bytes))
             else:
                 await self.app(scope, receive, send_marked)
+        except Problem as problem:
+            if status:
+                raise
+            await refuse(problem)
         except asyncio.CancelledError:  # the server was asked to end and has waited long enough
             if not status:
-                problem = Problem(503, "unavailable", "the service is shutting down", {"Retry-After": "5"})
-                await problem.response(request_id)(scope, receive, send_marked)
+                await refuse(Problem(503, "unavailable", "the service is shutting down", {"Retry-After": "5"}))
             raise
         except Exception:
-            log.error("request_failed", request_id=request_id, exc_info=True)
+            log.error("request_failed", exc_info=True)
             if status:
                 raise
             detail = f"an unexpected error; the service's log has it under request_id {request_id}"
-            await Problem(500, "internal", detail).response(request_id)(scope, receive, send_marked)
+            await refuse(Problem(500, "internal", detail))
         finally:
-            write = log.debug if scope["path"] in _PROBES else log.info  # probes come every few seconds
-            write(
-                "request",
-                request_id=request_id,
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                seconds=round(monotonic() - began, 4),
-            )
+            self._record(scope, status, monotonic() - began)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count the request and write its line, without its query, headers and body."""
+        reason, who = scope["state"].get("reason"), scope["state"].get("principal")
+        route = getattr(scope.get("route"), "path_format", "none")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self.metrics.count_request(route, method, status, seconds)
+        if reason:
+            self.metrics.count_refusal(reason)
+        more = {name: value for name, value in {"reason": reason, "principal": who}.items() if value}
+        write = log.debug if scope["path"] in _PROBES else log.info  # probes come every few seconds
+        write("request", method=scope["method"], path=scope["path"], status=status, seconds=round(seconds, 4), **more)
 
 
 def too_large(size: int | None, allowed: int) -> Problem:

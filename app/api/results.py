@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.intake.order import Outcome
 from app.intake.reading import Refusal
+from app.telemetry.metrics import Metrics
+from app.telemetry.tracing import note
 from models.export.formats import Format
 from models.export.molecule import to_summary, to_values
 from models.structure import Ensemble
@@ -39,6 +41,25 @@ def to_record(outcome: Outcome, file_format: Format | None, model: str) -> dict[
     if answer.conformers:
         structure = file_format.write([answer], model) if file_format else to_values(answer)
     return {**to_summary(answer), "structure": structure}
+
+
+def count(metrics: Metrics, outcomes: Sequence[Outcome], seconds: Mapping[str, float]) -> None:
+    """Put one answer into the metrics.
+
+    Args:
+        metrics: Of this application.
+        outcomes: What became of its molecules.
+        seconds: Time of each part of the work.
+    """
+    metrics.count_stages(seconds)
+    note({f"{stage}_s": value for stage, value in seconds.items()})
+    for outcome in outcomes:
+        answer = outcome.answer
+        if isinstance(answer, Refusal):
+            metrics.count_molecule("failed", 0, [(answer.reason, outcome.requested)])
+        else:
+            missing = [(problem.reason, problem.count) for problem in answer.problems]
+            metrics.count_molecule(answer.status, outcome.returned, missing)
 
 
 def ensembles(outcomes: Sequence[Outcome]) -> list[Ensemble]:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
+from app.access.store import KeyStore
+from app.api.patience import PatientConnection
+from app.database.database import Database, DatabaseError
 from app.engine.engine import Engine
 from app.jobs.service import JobService
 from app.main import create_app
-from app.settings import build_settings
+from app.settings import Settings, SettingsError, build_settings
 from models.errors import ModelError
 from models.weights import find_weights
 
+_OTHER_FILES = 200  # pipes to child processes, the database, libraries
 _BODY = '{"molecules":[{"smiles":"CCO"}],"num_conformers":3,"seed":1}'
 
 
@@ -37,15 +44,57 @@ def run(host: str | None, port: int | None, weights: Path | None, model: str | N
     """
     settings = build_settings(host=host, port=port, weights_dir=weights, model=model, device=device)
     find_weights(settings.model, settings.weights_dir)  # a wrong folder must be said now, not in a log later
-    listener = _bind(settings.host, settings.port)
     app = create_app(settings)
-    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10))
+    check_access(settings, app.state.database)
+    listener = _bind(settings.host, settings.port)
+    server = _Server(configure(app, settings))
     server.engine, server.jobs = app.state.engine, app.state.jobs
     threading.Thread(target=_announce, args=(server, url_of(listener)), daemon=True).start()
     with suppress(KeyboardInterrupt), listener:
         server.run(sockets=[listener])
     if app.state.engine.state == "failed":
         raise SystemExit(1)
+
+
+def configure(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn is to serve the application: with patience for nobody, and with its words in our logs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))
+    connection = type("Connection", (PatientConnection,), {"arrival_s": settings.body_timeout_s + 5})
+    return uvicorn.Config(
+        app,
+        http=connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def check_access(settings: Settings, database: Database) -> None:
+    """Refuse to start where callers need keys and nobody has one.
+
+    Raises:
+        SettingsError: No key is good.
+        ModelError: The database cannot be read.
+    """
+    if not settings.keys_required:
+        return
+    try:
+        database.upgrade()
+        keys = KeyStore(database).all()
+    except DatabaseError as error:
+        raise ModelError(f"the keys of callers cannot be read: {error}") from None
+    now = datetime.now(UTC)
+    if not any(key.state(now) == "active" for key in keys):
+        raise SettingsError(
+            f"callers at {settings.host} need an API key, and there is none; make one with "
+            "`shapespace keys create NAME`, or let everybody in with SHAPESPACE_API_KEYS=off"
+        )
 
 
 class _Server(uvicorn.Server):

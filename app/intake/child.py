@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import signal
 import threading
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
 
@@ -10,6 +13,7 @@ from app.intake.job import Answer, Job, Loss
 from app.intake.worker import work
 
 _START_TIMEOUT_S = 60.0  # importing RDKit on a busy machine
+_WALL = 2.0  # times the processor time; more, and a job that shares its core is not given enough
 
 
 class Child:
@@ -21,10 +25,16 @@ class Child:
 
     def __init__(self, memory_mb: int) -> None:
         self.memory_mb = memory_mb
+        self.jobs = 0  # that this process was given
         self._lock = threading.Lock()
         self._closed = False
         self._process: SpawnProcess | None = None
         self._ready = False
+
+    @property
+    def warm(self) -> bool:
+        """Whether it would begin with a job at once."""
+        return self._process is not None and (self._ready or self._pipe.poll())
 
     def spawn(self) -> None:
         """Start the process unless it runs."""
@@ -39,30 +49,50 @@ class Child:
             process.start()
             self._process = process
             far_end.close()
-            self._ready = False
+            self._ready, self.jobs = False, 0
 
-    def ask(self, job: Job[Answer], timeout_s: float) -> Answer:
-        """Send one job and wait for the answer; a child that is late or dead is replaced."""
+    def ask(
+        self,
+        job: Job[Answer],
+        limit_s: float,
+        quick_s: float = math.inf,
+        on_slow: Callable[[], None] = lambda: None,
+    ) -> Answer | Loss:
+        """Send one job and wait for the answer; a child that is late or dead is replaced.
+
+        Args:
+            job: What to do.
+            limit_s: Processor time for a job of patience 1, s; by the clock it may take twice as long.
+            quick_s: A job that takes longer than this is a slow one, s.
+            on_slow: Called once for a slow job, while it goes on.
+        """
+        limit_s *= job.patience
         try:
             self.spawn()
             if not self._ready:
-                if not self._pipe.poll(_START_TIMEOUT_S):
+                if self._closed or not self._pipe.poll(_START_TIMEOUT_S):
                     raise TimeoutError
                 self._pipe.recv()
                 self._ready = True
-            self._pipe.send(job)
-            timeout_s *= job.patience
-            if self._pipe.poll(timeout_s):
-                answer = self._pipe.recv()
-                return job.lost(answer) if isinstance(answer, Loss) else answer
+            self.jobs += 1
+            self._pipe.send((job, limit_s))
+            wall_s, answered = limit_s * _WALL, False
+            if quick_s < wall_s:
+                answered, wall_s = self._pipe.poll(quick_s), wall_s - quick_s
+                if not answered:
+                    on_slow()
+            if answered or self._pipe.poll(wall_s):
+                return self._pipe.recv()
             self._restart()
-            return job.lost(Loss("late", f"{timeout_s:g} s"))
+            return Loss("late", f"{limit_s * _WALL:g} s")
         except TimeoutError:
             self._restart()
-            return job.lost(Loss("unavailable"))
+            return Loss("unavailable")
         except (EOFError, OSError):
-            self._restart()
-            return job.lost(Loss("died"))
+            code = self._restart()
+            if self._closed:  # by us, so the job is not to blame
+                return Loss("unavailable")
+            return Loss("late", f"{limit_s:g} s") if code == -signal.SIGPROF else Loss("died")
 
     def kill(self) -> None:
         """End the process for good."""
@@ -70,15 +100,20 @@ class Child:
             self._closed = True
             self._stop()
 
-    def _restart(self) -> None:
+    def _restart(self) -> int | None:
+        """Replace the process; the exit code of the old one."""
         with self._lock:
-            self._stop()
+            code = self._stop()
         self.spawn()
+        return code
 
-    def _stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process.close()
-            self._pipe.close()
-            self._process = None
+    def _stop(self) -> int | None:
+        if self._process is None:
+            return None
+        self._process.kill()
+        self._process.join()
+        code = self._process.exitcode
+        self._process.close()
+        self._pipe.close()
+        self._process = None
+        return code

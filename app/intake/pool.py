@@ -3,48 +3,98 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import LifoQueue
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
 
 from app.intake.child import Child
-from app.intake.job import Answer, Job
+from app.intake.job import Answer, Job, Loss
 from app.intake.reading import Reading, Refusal
 from models.structure import Molecule
+
+_QUICK_S = 0.5  # most readings take milliseconds
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """What the children do now, and what they did.
+
+    Attributes:
+        children: Processes, idle ones included.
+        running: Jobs in them.
+        slow: Those of them that have given their turn away.
+        waiting: Jobs that wait for a turn.
+        done: Jobs answered since the start.
+        losses: Jobs without an answer of their own, by reason.
+    """
+
+    children: int
+    running: int
+    slow: int
+    waiting: int
+    done: int
+    losses: Mapping[str, int]
 
 
 class ChildPool:
     """Does jobs in child processes.
 
+    A job that takes longer than a moment gives its turn to the next and goes on beside it, in a process more.  So a
+    molecule that RDKit chews on for seconds holds nobody up, as long as there are no more of them than children.
+
     Args:
-        processes: Number of children.
-        timeout_s: Wall time for one job of patience 1, s.
+        processes: Number of jobs that have a turn at once; twice as many processes, and a spare one, may run.
+        timeout_s: Processor time for one job of patience 1, s; by the clock it may take twice as long.
         memory_mb: Address space of a child, MB.
+        max_jobs: Jobs that a process does before it is replaced, so that what RDKit leaks stays small.
     """
 
-    def __init__(self, processes: int, timeout_s: float, memory_mb: int) -> None:
+    def __init__(self, processes: int, timeout_s: float, memory_mb: int, max_jobs: int = 1000) -> None:
         self.timeout_s = timeout_s
         self.requests = 0  # callers with many jobs that wait now, counted by `read` and by `finish_all`
-        self._children = [Child(memory_mb) for _ in range(processes)]
-        self._free: LifoQueue[Child] = LifoQueue()
-        for child in self._children:
-            self._free.put(child)
-        self._threads = ThreadPoolExecutor(processes, "intake")
+        self._processes, self._memory_mb, self._max_jobs = processes, memory_mb, max_jobs
+        self._idle = [Child(memory_mb) for _ in range(processes + 1)]
+        self._busy: set[Child] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._turn, self._slow_turn = threading.Semaphore(processes), threading.Semaphore(processes)
+        self._slow, self._done, self._losses = 0, 0, Counter[str]()
+        self._jobs: SimpleQueue[tuple[Future[Any], Job[Any]] | None] = SimpleQueue()
 
     def __len__(self) -> int:
-        """Number of children."""
-        return len(self._children)
+        """Number of jobs that have a turn at once."""
+        return self._processes
 
     def start(self) -> None:
         """Start the children; returns at once, they load in the background."""
-        for child in self._children:
+        for child in self._idle:
             child.spawn()
+        for _ in range(2 * self._processes):
+            threading.Thread(target=self._work, name="intake", daemon=True).start()
+
+    def stats(self) -> PoolStats:
+        """A picture of this moment."""
+        with self._lock:
+            running, children = len(self._busy), len(self._busy) + len(self._idle)
+            return PoolStats(children, running, self._slow, self._jobs.qsize(), self._done, dict(self._losses))
 
     def submit(self, job: Job[Answer]) -> Future[Answer]:
         """Do one job, in the order of submission; the future never carries an exception of the chemistry.
 
         Callers with many jobs keep only as many here as there are children, so that callers take turns.
         """
-        return self._threads.submit(self._ask, job)
+        future: Future[Answer] = Future()
+        with self._lock:
+            if not self._closed:
+                self._jobs.put((future, job))
+                return future
+        future.set_result(job.lost(Loss("unavailable")))
+        return future
 
     async def read(self, readings: list[Reading], timeout_s: float) -> list[list[Molecule] | Refusal]:
         """Read several texts at once without holding the event loop; what is late is refused as `stopped`."""
@@ -67,13 +117,83 @@ class ChildPool:
 
     def close(self) -> None:
         """Kill the children; what waits is dropped."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for child in self._children:
-            child.kill()
+        with self._lock:
+            self._closed = True
+            with suppress(Empty):
+                while item := self._jobs.get_nowait():
+                    item[0].cancel()
+            for _ in range(2 * self._processes):
+                self._jobs.put(None)
+            for child in (*self._idle, *self._busy):
+                child.kill()
 
-    def _ask(self, job: Job[Answer]) -> Answer:
-        child = self._free.get()
+    def _work(self) -> None:
+        """Body of a thread: it waits for its turn, then for a job."""
+        while True:
+            self._turn.acquire()
+            item = self._jobs.get()
+            if item is None:
+                self._turn.release()
+                return
+            future, job = item
+            turn = self._turn
+            if future.set_running_or_notify_cancel():
+                turn = self._do(future, job)
+            turn.release()
+
+    def _do(self, future: Future[Answer], job: Job[Answer]) -> threading.Semaphore:
+        """Do one job; what is to be released after it."""
+        turn = self._turn
+
+        def let_others_go_on() -> None:
+            nonlocal turn
+            if self._slow_turn.acquire(blocking=False):
+                turn = self._slow_turn
+                with self._lock:
+                    self._slow += 1
+                    if not self._idle:
+                        self._idle.append(self._fresh())
+                self._turn.release()
+
+        child = self._take()
         try:
-            return child.ask(job, self.timeout_s)
-        finally:
-            self._free.put(child)
+            answer = child.ask(job, self.timeout_s, _QUICK_S, let_others_go_on)
+            with self._lock:
+                self._done += 1
+                self._losses.update([answer.reason] if isinstance(answer, Loss) else [])
+            result = job.lost(answer) if isinstance(answer, Loss) else answer
+        except BaseException as error:  # a bug, such as a job that cannot be pickled
+            self._give_back(child, turn is self._slow_turn)
+            future.set_exception(error)
+        else:
+            self._give_back(child, turn is self._slow_turn)
+            future.set_result(result)
+        return turn
+
+    def _take(self) -> Child:
+        with self._lock:
+            child = next((child for child in self._idle if child.warm), None)
+            if child is None:
+                child = self._idle[0] if self._idle else self._fresh()
+            if child in self._idle:
+                self._idle.remove(child)
+            self._busy.add(child)
+            return child
+
+    def _give_back(self, child: Child, was_slow: bool) -> None:
+        with self._lock:
+            self._slow -= was_slow
+            self._busy.discard(child)
+            if self._closed or len(self._idle) > self._processes:
+                child.kill()
+            elif child.jobs >= self._max_jobs:
+                child.kill()
+                self._idle.append(self._fresh())
+            else:
+                self._idle.insert(0, child)
+
+    def _fresh(self) -> Child:
+        child = Child(self._memory_mb)
+        if not self._closed:
+            child.spawn()
+        return child

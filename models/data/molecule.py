@@ -23,6 +23,7 @@ from models.structure import Molecule
 MAX_SMILES_CHARS = 2_000
 MAX_MOLBLOCK_CHARS = 200_000
 _SMILES_CHARS = frozenset(string.ascii_letters + string.digits + "@+-[]()=#$:/\\.%*&~>{}|,;!^_")
+_MOLBLOCK_STRANGE = re.compile(r"[^\t\n\r -~\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # controls, surrogates
 
 _CHIRALITIES = {
     Chem.ChiralType.CHI_UNSPECIFIED,
@@ -79,6 +80,11 @@ def read_molblock(text: str, name: str = "") -> Chem.Mol:
     if len(text) > MAX_MOLBLOCK_CHARS:
         raise MoleculeError(
             f"the mol block has {len(text)} characters; at most {MAX_MOLBLOCK_CHARS} are read", reason="too_large"
+        )
+    strange = _MOLBLOCK_STRANGE.search(text)
+    if strange is not None:
+        raise MoleculeError(
+            f"the mol block contains {strange.group()!r} at character {strange.start()}; only text in lines is read"
         )
     if "M  END" not in text:
         raise MoleculeError("the mol block has no 'M  END' line; give one complete V2000 or V3000 block")

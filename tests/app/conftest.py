@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
@@ -303,12 +303,16 @@ class LocalPool(ChildPool):
 
     def __init__(self) -> None:
         super().__init__(1, 5.0, 3000)
+        self._thread = ThreadPoolExecutor(1)
 
     def start(self) -> None:
         pass
 
     def submit(self, job: Job) -> Future:
-        return self._threads.submit(job.run)
+        return self._thread.submit(job.run)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 class QuickEngine:

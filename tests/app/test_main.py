@@ -1,12 +1,12 @@
-import json
-import logging
 import multiprocessing
 
 import pytest
-import structlog
 import torch
 
-from app.main import configure_logs, create_app, load
+from app.access.keys import make_key
+from app.access.store import KeyStore
+from app.engine.engine import EngineError
+from app.main import create_app, load
 from app.settings import Settings
 
 
@@ -38,6 +38,8 @@ def test_operations_have_stable_names(client):
         "get /v1/limits": "list_limits",
         "get /healthz": "health",
         "get /readyz": "ready",
+        "get /metrics": "metrics",
+        "get /v1/stats": "stats",
     }
 
 
@@ -48,7 +50,7 @@ def test_openapi_document_names_every_media_type(client):
 
 def test_openapi_document_names_every_problem(client):
     answers = client.get("/openapi.json").json()["paths"]["/v1/conformers"]["post"]["responses"]
-    assert {"200", "202", "406", "409", "413", "415", "422", "503"} == set(answers)
+    assert {"200", "202", "406", "408", "409", "413", "415", "422", "429", "503"} == set(answers)
     for status in set(answers) - {"200", "202"}:
         assert "application/problem+json" in answers[status]["content"]
 
@@ -65,7 +67,7 @@ def test_service_that_ends_leaves_no_process_and_no_thread(connect, tmp_path):
     app = create_app(Settings(weights_dir=tmp_path, threads=1, parse_processes=2, log_level="critical"))
     with connect(app) as client:
         assert client.get("/healthz").status_code == 200
-        assert len({p.pid for p in multiprocessing.active_children()} - before) == 2
+        assert len({p.pid for p in multiprocessing.active_children()} - before) == 3  # one is spare
     assert {p.pid for p in multiprocessing.active_children()} <= before
     assert not app.state.engine._thread.is_alive()
 
@@ -82,19 +84,51 @@ def test_model_is_loaded_as_the_settings_say(weights):
     assert not model.module.training
 
 
-@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
-def test_logs_are_json_lines_from_the_level_on(level, capsys):
-    before = structlog.get_config()
-    try:
-        configure_logs(level)
-        log = structlog.get_logger("test")
-        for name in ("debug", "info", "warning", "error"):
-            getattr(log, name)("something", size=3)
-    finally:
-        structlog.configure(**before)
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    number = logging.getLevelNamesMapping()[level.upper()]
-    assert [line["level"] for line in lines] == [
-        n for n in ("debug", "info", "warning", "error") if logging.getLevelNamesMapping()[n.upper()] >= number
+@pytest.fixture
+def locked(connect, weights, tmp_path):
+    """An application that asks for keys, without its engine; and a key for each scope."""
+    app = create_app(
+        Settings(weights_dir=weights, threads=1, api_keys="required", state_dir=tmp_path, log_level="error")
+    )
+    app.state.database.upgrade()
+    tokens = {}
+    for scope in ("sample", "admin"):
+        key, tokens[scope] = make_key(scope, frozenset({scope}))
+        KeyStore(app.state.database).add(key)
+    yield connect(app), {scope: {"X-API-Key": token} for scope, token in tokens.items()}
+    app.state.database.close()
+
+
+def test_locked_service_asks_for_keys_and_scopes(locked):
+    client, keys = locked
+    body = {"molecules": [{"smiles": "C"}]}
+    assert client.get("/healthz").status_code == 200
+    assert [client.get("/v1/limits", headers=h).status_code for h in ({}, keys["sample"], keys["admin"])] == [
+        401,
+        200,
+        200,
     ]
-    assert all(line["event"] == "something" and line["size"] == 3 and "timestamp" in line for line in lines)
+    for path in ("/metrics", "/v1/stats"):
+        assert [client.get(path, headers=h).status_code for h in ({}, keys["sample"], keys["admin"])] == [401, 403, 200]
+    answers = [client.post("/v1/conformers", json=body, headers=h) for h in ({}, keys["sample"])]
+    assert [a.status_code for a in answers] == [401, 503]  # it has not started
+    assert answers[1].json()["type"].endswith(":loading")
+
+
+def test_openapi_document_says_where_a_key_is_needed(locked, client):
+    document = locked[0].get("/openapi.json").json()
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
+    assert document["paths"]["/v1/conformers"]["post"]["security"] == [{"bearer": []}, {"header": []}]
+    assert "401" in document["paths"]["/v1/conformers"]["post"]["responses"]
+    assert document["paths"]["/healthz"]["get"]["security"] == []
+    assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
+
+
+def test_full_service_does_not_read_the_body(client, monkeypatch):
+    def full(before=0, **more):
+        raise EngineError("overloaded", "full", 9)
+
+    monkeypatch.setattr(client.app.state.engine, "check_open", full)
+    answer = client.post("/v1/conformers", content=b"not JSON", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "9")
+    assert answer.json()["type"].endswith(":overloaded")

@@ -11,8 +11,11 @@ NAMES = {name: f"SHAPESPACE_{name.upper()}" for name in Settings.model_fields}
 OTHER = {
     "host": "0.0.0.0", "port": "81", "weights_dir": "elsewhere", "model": "other", "device": "cpu", "threads": "3",
     "half": "true", "max_molecules": "5", "max_conformers": "6", "max_total_conformers": "7", "max_body_mb": "0.5",
-    "max_waiting": "8", "request_timeout_s": "9.5", "parse_processes": "4", "parse_timeout_s": "1.5",
-    "parse_memory_mb": "900", "state_dir": "elsewhere", "database_url": "sqlite:///other.db",
+    "max_waiting": "8", "body_timeout_s": "2.5", "max_connections": "10", "api_keys": "required",
+    "requests_per_minute": "11", "conformers_per_hour": "12",
+    "request_timeout_s": "9.5", "parse_processes": "4", "parse_timeout_s": "1.5",
+    "parse_memory_mb": "900", "parse_jobs": "9", "otel_endpoint": "http://127.0.0.1:4318/v1/traces",
+    "state_dir": "elsewhere", "database_url": "sqlite:///other.db",
     "results_url": "memory://results", "async_above": "0.5", "max_jobs": "9", "jobs_at_once": "2",
     "job_in_flight": "128", "job_lease_s": "1.5", "job_retention_h": "2.5", "log_level": "debug",
 }  # fmt: skip

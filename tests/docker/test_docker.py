@@ -148,7 +148,8 @@ def test_compose_ports_agree(name):
     service = compose()[name]
     address, outside, inside = service["ports"][0].split(":")
     assert (address, outside) == ("127.0.0.1", inside)
-    assert service["environment"] == {"HOST": "0.0.0.0", "PORT": int(inside)}
+    # without keys, so it must not be open to others
+    assert service["environment"] == {"HOST": "0.0.0.0", "PORT": int(inside), "SHAPESPACE_API_KEYS": "off"}
 
 
 def test_compose_health_check_asks_whether_the_service_is_ready(service):
@@ -162,3 +163,31 @@ def test_only_the_gpu_profile_reserves_a_gpu():
     devices = compose()["gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert devices == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
     assert "deploy" not in compose()["cpu"]
+
+
+def test_monitoring_is_open_to_this_host_only_and_finds_its_files():
+    services = compose()
+    for name in ("prometheus", "grafana"):
+        assert services[name]["profiles"] == ["monitoring"]
+        assert all(port.startswith("127.0.0.1:") for port in services[name].get("ports", []))
+        mounted = [volume.split(":")[0] for volume in services[name]["volumes"]]
+        assert all((ROOT / "docker" / place).exists() for place in mounted if place.startswith("./"))
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_prometheus_finds_the_service(name):
+    (job,) = yaml.safe_load((ROOT / "docker" / "prometheus.yaml").read_text())["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    host, port = target.split(":")
+    service = compose()[name]
+    assert host in service["networks"]["default"]["aliases"]
+    assert int(port) == service["environment"]["PORT"]
+
+
+def test_dashboard_asks_the_source_that_is_provided():
+    (source,) = yaml.safe_load((ROOT / "docker/grafana/provisioning/datasources/prometheus.yaml").read_text())[
+        "datasources"
+    ]
+    board = json.loads((ROOT / "docker/grafana/dashboards/shapespace.json").read_text())
+    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
+    assert source["url"] == "http://prometheus:9090"

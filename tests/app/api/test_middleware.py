@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from app.main import configure_logs
+from app.telemetry.logs import configure_logs
 
 URL = "/v1/conformers"
 
@@ -15,8 +15,38 @@ def test_every_answer_has_its_own_request_id(client, path):
     assert first != second
 
 
-def test_answers_are_not_to_be_guessed_at(client):
-    assert client.get("/healthz").headers["x-content-type-options"] == "nosniff"
+@pytest.mark.parametrize("path", ["/healthz", "/v1/limits", "/nowhere", "/docs"])
+def test_answers_carry_security_headers(client, path):
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert ("content-security-policy" in headers) == (path != "/docs")  # the page loads its script
+
+
+def test_request_is_counted_by_its_route_and_not_by_its_address(client):
+    def counted(text):
+        return [line for line in client.get("/metrics").text.splitlines() if text in line]
+
+    for path in ("/v1/limits", "/v1/limits?x=1", "/made/up/1", "/made/up/2"):
+        client.request("GET", path)
+    client.request("BREW", "/v1/limits")
+    assert not counted("made")
+    assert not counted("BREW")
+    assert counted('shapespace_http_requests_total{method="GET",route="/v1/limits",status="200"}')
+    assert counted('shapespace_http_requests_total{method="other",route=')
+    assert counted('shapespace_refusals_total{reason="not_found"}')
+
+
+def test_log_line_of_a_refused_request_says_why(client, capsys):
+    configure_logs("info")
+    client.get("/nowhere?token=shp_0123456789ab_secret", headers={"Authorization": "Bearer shp_0123456789ab_secret"})
+    text = capsys.readouterr().err
+    configure_logs("error")
+    (line,) = [json.loads(line) for line in text.splitlines() if '"request"' in line]
+    assert (line["path"], line["status"], line["reason"]) == ("/nowhere", 404, "not_found")
+    assert "secret" not in text
 
 
 def test_problem_carries_the_request_id_of_its_header(client):

@@ -7,13 +7,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from rdkit import Chem
 
-from app.commands.serve import url_of
+from app.access.keys import make_key
+from app.access.store import KeyStore
+from app.commands.serve import check_access, url_of
+from app.database.database import open_database
+from app.settings import Settings, SettingsError
 
 COMMAND = str(Path(sys.executable).parent / "shapespace")
 CURL = Path("/usr/bin/curl")
@@ -235,3 +240,47 @@ def test_address_can_be_opened_from_this_machine(family, host, expected):
         pytest.skip(f"{host} cannot be bound here")
     with listener:
         assert url_of(listener) == f"{expected}{listener.getsockname()[1]}"
+
+
+def test_service_that_others_can_reach_does_not_start_without_a_key(another):
+    server = another("--host", "0.0.0.0", "--port", "0")
+    assert server.process.wait(PATIENCE_S) == 2
+    (line,) = server.words().splitlines()
+    assert line.startswith("error: callers at 0.0.0.0 need an API key")
+    assert "shapespace keys create" in line
+    assert "SHAPESPACE_API_KEYS=off" in line
+
+
+@pytest.mark.parametrize(
+    ("host", "said", "required"),
+    [
+        ("127.0.0.1", "auto", False),
+        ("127.8.8.8", "auto", False),
+        ("::1", "auto", False),
+        ("localhost", "auto", False),
+        ("0.0.0.0", "auto", True),
+        ("::", "auto", True),
+        ("10.1.2.3", "auto", True),
+        ("shapes.example.org", "auto", True),
+        ("0.0.0.0", "off", False),
+        ("127.0.0.1", "required", True),
+    ],
+)
+def test_keys_are_needed_where_others_can_reach_the_service(host, said, required, tmp_path):
+    settings = Settings(host=host, api_keys=said, state_dir=tmp_path)
+    assert settings.keys_required == required
+    database = open_database(settings)
+    try:
+        if not required:
+            check_access(settings, database)
+            return
+        with pytest.raises(SettingsError, match="API key"):
+            check_access(settings, database)
+        key, _ = make_key("alice", expires=datetime.now(UTC) - timedelta(seconds=1))
+        KeyStore(database).add(key)
+        with pytest.raises(SettingsError, match="API key"):
+            check_access(settings, database)  # one that has expired is none
+        KeyStore(database).add(make_key("bob")[0])
+        check_access(settings, database)
+    finally:
+        database.close()

@@ -41,13 +41,19 @@ def test_child_does_any_job(child):
     assert child.ask(Call(os.getpid), 1.0) != os.getpid()
 
 
+@pytest.fixture
+def leisure(monkeypatch):
+    """On a busy machine a little processor time takes long."""
+    monkeypatch.setattr("app.intake.child._WALL", 600.0)
+
+
 @pytest.mark.parametrize(
     ("job", "loss"),
     [
         (Call(partial(int, "x")), Loss("error", "ValueError: invalid literal for int() with base 10: 'x'")),
         (Call(partial(bytes, 2**33)), Loss("memory", "1000 MB")),
         (Call(partial(os._exit, 3)), Loss("died")),
-        (Call(partial(time.sleep, 600), patience=0.25), Loss("late", "0.5 s")),
+        (Call(partial(time.sleep, 600), patience=0.25), Loss("late", "1 s")),
     ],
     ids=lambda value: value.reason if isinstance(value, Loss) else "",
 )
@@ -56,8 +62,35 @@ def test_child_says_how_a_job_was_lost_and_does_the_next(child, job, loss):
     assert child.ask(Call(partial(max, 3, 4)), 1.0) == 4
 
 
+def test_child_ends_by_itself_what_takes_too_much_processor_time(child, leisure):
+    forever = partial(pow, 7, 10**9)  # never gives Python a turn
+    assert child.ask(Call(forever, patience=0.25), 2.0) == Loss("late", "0.5 s")
+    assert child.ask(Call(partial(max, 3, 4)), 1.0) == 4
+
+
+def test_processor_time_of_a_job_is_its_own(child, leisure):
+    for _ in range(4):  # together they take more than one may
+        assert child.ask(Call(partial(sum, range(4_000_000)), patience=1.0), 0.4) == 7999998000000
+
+
+def test_child_says_that_a_job_is_slow_while_it_goes_on(child):
+    said = []
+    assert child.ask(Call(partial(time.sleep, 0.4)), 1.0, 0.1, lambda: said.append("slow")) is None
+    assert said == ["slow"]
+    assert child.ask(Call(os.getpid), 1.0, 60.0, lambda: said.append("again")) > 0
+    assert said == ["slow"]
+
+
+def test_child_counts_the_jobs_of_its_process(child):
+    before = child.jobs
+    child.ask(Call(os.getpid), 1.0)
+    assert child.jobs == before + 1
+    assert child.ask(Call(partial(os._exit, 3)), 1.0) == Loss("died")
+    assert child.jobs == 0
+
+
 def test_child_that_was_ended_for_good_says_so():
     child = Child(1000)
     child.spawn()
     child.kill()
-    assert child.ask(Call(os.getpid), 1.0).reason == "died"
+    assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")

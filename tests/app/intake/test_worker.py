@@ -31,7 +31,7 @@ def child():
 @pytest.fixture
 def read(child):
     def ask(kind, text, name="", seed=0, many=1):
-        child[1].send(Reading(kind, text, name, seed, many))
+        child[1].send((Reading(kind, text, name, seed, many), 60.0))
         assert child[1].poll(PATIENCE_S)
         return child[1].recv()
 
