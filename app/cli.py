@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
+from app.commands import jobs
 from app.commands.keys import keys_cli
 
 cli = typer.Typer(
@@ -499,6 +500,8 @@ def experiment_symmetry(
 
 
 cli.add_typer(keys_cli, name="keys")
+for verb in (jobs.submit, jobs.jobs, jobs.result):
+    cli.command()(verb)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 import psycopg
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from httpx import Response
 from rdkit import Chem
@@ -243,17 +244,49 @@ def until() -> Callable:
 
 
 @pytest.fixture
-def quick(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., TestClient]]:
-    """Starts applications whose sampler is an arithmetic rule; settings by name, and the engine if it is special."""
+def quick_app(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., FastAPI]:
+    """Builds applications whose sampler is an arithmetic rule; settings by name, and the engine if it is special."""
+
+    def build(engine: QuickEngine | None = None, **changes: object) -> FastAPI:
+        monkeypatch.setattr("app.main.Engine", lambda *_: engine or QuickEngine())
+        monkeypatch.setattr("app.main.ChildPool", lambda *_: LocalPool())
+        given = {"state_dir": tmp_path / "state", "weights_dir": weights, "log_level": "critical", **changes}
+        return create_app(Settings(**given))
+
+    return build
+
+
+@pytest.fixture
+def quick(quick_app: Callable[..., FastAPI]) -> Iterator[Callable[..., TestClient]]:
+    """Starts such applications in this process."""
     with ExitStack() as stack:
+        yield lambda *words, **changes: stack.enter_context(client_of(quick_app(*words, **changes)))
 
-        def start(engine: QuickEngine | None = None, **changes: object) -> TestClient:
-            monkeypatch.setattr("app.main.Engine", lambda *_: engine or QuickEngine())
-            monkeypatch.setattr("app.main.ChildPool", lambda *_: LocalPool())
-            given = {"state_dir": tmp_path / "state", "weights_dir": weights, "log_level": "critical", **changes}
-            return stack.enter_context(client_of(create_app(Settings(**given))))
 
-        yield start
+@pytest.fixture
+def listen() -> Iterator[Callable[[FastAPI], str]]:
+    """Starts applications behind real ports; their addresses."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(listening(app))
+
+
+@pytest.fixture
+def served(quick_app: Callable[..., FastAPI], listen: Callable[[FastAPI], str]) -> Callable[..., str]:
+    """Starts applications with a quick sampler behind real ports; their addresses."""
+    return lambda *words, **changes: listen(quick_app(*words, **changes))
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, ws="none", log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_for(lambda: server.started or not thread.is_alive())
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def client_of(app: FastAPI) -> TestClient:
