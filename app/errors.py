@@ -15,6 +15,7 @@ _MAX_VALUE_CHARS = 80
 
 TITLES = {
     "invalid_request": "The request is not valid",
+    "invalid_http": "The request is not HTTP/1.1",
     "invalid_json": "The request is not valid JSON",
     "invalid_molecule": "No molecule could be sampled",
     "invalid_sampler": "The sampler settings do not fit",

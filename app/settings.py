@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     max_total_conformers: int = Field(25_600, ge=1, description="Conformers of one request, all molecules together.")
     max_body_mb: float = Field(16.0, gt=0, description="Size of a request body, MB.")
     body_timeout_s: float = Field(30.0, gt=0, description="Time for a request to arrive, s; what is slower is cut off.")
-    max_connections: int = Field(1000, ge=1, description="Open connections; more get 503.")
+    max_connections: int = Field(1000, ge=1, description="Open connections; then idle ones are cut.")
     api_keys: Literal["auto", "required", "off"] = Field(
         "auto",
         description="Who may ask: `required` is callers with a key, `off` is everybody, and `auto` is everybody on a "

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from app.api.answers import write_answer
 from app.api.connection import while_connected
-from app.api.deferred import prefers_job, read_key, respond_later, respond_once, work_of
+from app.api.deferred import prefers_job, principal_of, read_key, respond_later, respond_once, work_of
 from app.api.door import charge
 from app.api.examples import REQUEST_EXAMPLES
 from app.api.job_schemas import JobDetail
@@ -25,6 +25,7 @@ from app.intake.finisher import finish_all
 from app.intake.order import Order, Outcome
 from app.intake.pool import ChildPool
 from app.intake.reading import Refusal
+from app.jobs.service import JobService
 from app.settings import Settings
 from models.structure import Ensemble
 
@@ -46,6 +47,14 @@ FILES = {
     if offer.media_type != JSON
 }
 
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "`respond-async` makes it a job.",
+}
+
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Problem documents of some statuses, for the OpenAPI document."""
@@ -63,12 +72,11 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         202: {"model": JobDetail, "description": "The request is a job now; Location says where."},
         **problems(406, 408, 409, 413, 415, 422, 429, 503),
     },
-    openapi_extra={"requestBody": {"content": {JSON: {"examples": REQUEST_EXAMPLES}}}},
+    openapi_extra={"requestBody": {"content": {JSON: {"examples": REQUEST_EXAMPLES}}}, "parameters": [_PREFER]},
 )
 async def sample_conformers(
     body: ConformersRequest,
     request: Request,
-    prefer: Annotated[list[str] | None, Header(description="`respond-async` makes it a job.")] = None,
     idempotency_key: Annotated[str | None, Header(description="Your name for the request, to send it again.")] = None,
 ) -> Response:
     """Sample an ensemble of every molecule.
@@ -89,12 +97,14 @@ async def sample_conformers(
     wanted = negotiate(request.headers.get("accept"))
     check_limits(body, settings, wanted)
     options = read_options(body, settings)
-    preferred, key = prefers_job(prefer or ()), read_key(idempotency_key)
+    preferred, key = prefers_job(request.headers.getlist("prefer")), read_key(idempotency_key)
     if engine.model is None or not (preferred or key):
         engine.check_open(before=pool.requests)
     assert engine.model is not None
     order = build_order(body, options, engine.model)
-    charge(request, order.most_conformers)
+    jobs: JobService = request.app.state.jobs
+    if key is None or not await jobs.call(jobs.store.knows, principal_of(request), key):
+        charge(request, order.most_conformers)  # what is asked for again costs nothing
     if preferred or work_of(order) > settings.async_above:
         return await respond_later(request, body, order, key, preferred)
     if key is not None:

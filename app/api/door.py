@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from time import monotonic
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.keys import SCOPES, Key
 from app.access.quotas import Quotas, Standing
 from app.access.ring import KeyRefused, KeyRing
+from app.api.arrivals import Arrivals
 from app.api.deferred import prefers_job
 from app.errors import Problem, invalid
 from app.settings import Settings
@@ -47,7 +45,7 @@ class Door:
         check_open: Callable[[int], None],
     ) -> None:
         self.app, self.settings, self.ring, self.quotas, self.check_open = app, settings, ring, quotas, check_open
-        self._arriving = 0  # requests for work whose bodies are being read
+        self.arrivals = Arrivals(settings.max_waiting, settings.body_timeout_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or refuse it.
@@ -75,13 +73,10 @@ class Door:
             per_minute = _allowance(state["key"], self.settings, "requests_per_minute")
             if per_minute:
                 _take(state["standings"], self.quotas.per_minute("requests", state["caller"], per_minute))
-            if self._arriving >= self.settings.max_waiting:
-                words = f"{self._arriving} requests are arriving; at most {self.settings.max_waiting} may"
-                raise Problem(503, "overloaded", words, {"Retry-After": "1"})
             if not (prefers_job(headers.getlist("prefer")) or "idempotency-key" in headers):  # jobs can wait
-                self.check_open(self._arriving)
-        with self._arrival(work) as arrived:
-            await self.app(scope, self._in_time(receive, arrived), send_standing)
+                self.check_open(self.arrivals.prompt)
+        with self.arrivals.enter(receive, counted=work) as receive_in_time:
+            await self.app(scope, receive_in_time, send_standing)
 
     async def _authenticate(self, headers: Headers, address: str, ring: KeyRing) -> Key:
         token = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
@@ -97,43 +92,6 @@ class Door:
                     {"Retry-After": str(standing.reset_s)},
                 ) from None  # fmt: skip
             raise _unauthorized(str(error)) from None
-
-    @contextmanager
-    def _arrival(self, work: bool) -> Iterator[Callable[[], None]]:
-        """Counts a request for work until its body has been read, or it has ended without."""
-        left = int(work)
-        self._arriving += left
-
-        def arrived() -> None:
-            nonlocal left
-            self._arriving -= left
-            left = 0
-
-        try:
-            yield arrived
-        finally:
-            arrived()
-
-    def _in_time(self, receive: Receive, arrived: Callable[[], None]) -> Receive:
-        """The same, but the body must arrive within the time of the settings."""
-        limit_s = self.settings.body_timeout_s
-        deadline, whole = monotonic() + limit_s, False
-
-        async def receive_in_time() -> Message:
-            nonlocal whole
-            if whole:
-                return await receive()
-            try:
-                async with asyncio.timeout(max(0.0, deadline - monotonic())):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, f"the body did not arrive within {limit_s:g} s") from None
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                whole = True
-                arrived()
-            return message
-
-        return receive_in_time
 
 
 def needs(scope: str) -> Callable[[Request], None]:

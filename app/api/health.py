@@ -11,7 +11,7 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", operation_id="health", summary="Is the process alive?")
-def health() -> dict[str, str]:
+async def health() -> dict[str, str]:
     """Answers as long as the process does."""
     return {"status": "ok", "version": __version__}
 

@@ -15,7 +15,7 @@ from app.telemetry.metrics import Metrics
 
 _PROBES = ("/healthz", "/readyz", "/metrics")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_HEADERS = {
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -55,7 +55,7 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 if not headers.get("content-type", "").startswith("text/html"):
                     headers.setdefault("Content-Security-Policy", _POLICY)
@@ -66,8 +66,12 @@ class RequestContext:
             await problem.response(request_id)(scope, receive, send_marked)
 
         try:
+            crowded = state.pop("crowded", False)  # as the connection says, see `PatientConnection`
             length = Headers(scope=scope).get("content-length", "")
-            if length.isdigit() and int(length) > self.max_body_bytes:
+            if crowded and scope["path"] not in _PROBES:  # who looks after the service must see it alive
+                words = "too many connections are open; try again in a moment"
+                await refuse(Problem(503, "overloaded", words, {"Retry-After": "2", "Connection": "close"}))
+            elif length.isdigit() and int(length) > self.max_body_bytes:
                 await refuse(too_large(int(length), self.max_body_bytes))
             else:
                 await self.app(scope, receive, send_marked)

@@ -62,15 +62,14 @@ def configure(app: FastAPI, settings: Settings) -> uvicorn.Config:
     wanted = settings.max_connections + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard >= 0 else wanted, hard))
-    connection = type("Connection", (PatientConnection,), {"arrival_s": settings.body_timeout_s + 5})
+    limits = {"most": settings.max_connections, "arrival_s": settings.body_timeout_s + 5}
     return uvicorn.Config(
         app,
-        http=connection,
+        http=type("Connection", (PatientConnection,), limits),
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.max_connections,
         timeout_graceful_shutdown=10,
     )
 

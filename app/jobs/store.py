@@ -67,6 +67,11 @@ class JobStore:
             raise Problem(422, "key_reused", detail)
         return known, False
 
+    def knows(self, principal: str, key: str) -> bool:
+        """Whether a request with this Idempotency-Key came before."""
+        with self._database.read() as session:
+            return _with_key(session, principal, key) is not None
+
     def find(self, job_id: str, principal: str) -> Job:
         """A job with its molecules.
 

@@ -37,6 +37,14 @@ def events(client, path, after=None):
     return answer, [(int(b["id"]), b["event"], json.loads(b["data"])) for b in blocks if "data" in b]
 
 
+def test_repeated_request_is_charged_once(quick):
+    client = quick(conformers_per_hour=10)
+    answers = [client.post("/v1/conformers", json=BODY, headers={"Idempotency-Key": key}) for key in ("a", "a", "b")]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert "1 are left" in answers[2].json()["detail"]
+    assert "ratelimit" not in answers[1].headers
+
+
 def test_job_gives_the_answer_of_the_same_request(quick, database_url):
     client = quick(database_url=database_url)
     answer = client.post("/v1/conformers", json=BODY, headers={"Prefer": "foo, Respond-Async; wait=10"})

@@ -2,8 +2,11 @@ import json
 import re
 
 import pytest
+from starlette.responses import PlainTextResponse
 
+from app.api.middleware import RequestContext
 from app.telemetry.logs import configure_logs
+from app.telemetry.metrics import Metrics
 
 URL = "/v1/conformers"
 
@@ -23,6 +26,24 @@ def test_answers_carry_security_headers(client, path):
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cache-control"] == "no-store"
     assert ("content-security-policy" in headers) == (path != "/docs")  # the page loads its script
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/limits", 503), ("/docs", 503), ("/healthz", 200), ("/readyz", 200)])
+def test_connection_that_is_one_too_many_is_refused_but_for_probes(connect, path, status):
+    async def inside(scope, receive, send):
+        await PlainTextResponse("inside")(scope, receive, send)
+
+    async def crowded(scope, receive, send):
+        if scope["type"] == "http":
+            scope["state"] = {"crowded": True}
+        await RequestContext(inside, 1000, Metrics())(scope, receive, send)
+
+    answer = connect(crowded).get(path)
+    assert answer.status_code == status
+    if status == 503:
+        assert answer.json()["type"].endswith(":overloaded")
+        assert (answer.headers["connection"], answer.headers["retry-after"]) == ("close", "2")
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_request_is_counted_by_its_route_and_not_by_its_address(client):

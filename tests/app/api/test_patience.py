@@ -20,6 +20,10 @@ async def service(scope, receive, send):
     """Reads a body; answers with a few bytes, or with many."""
     if scope["type"] != "http":
         return
+    if scope["state"].get("crowded"):
+        await send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body"})
+        return
     while (await receive()).get("more_body"):
         pass
     size = _LARGE if scope["path"] == "/large" else 2
@@ -29,10 +33,10 @@ async def service(scope, receive, send):
 
 
 @contextlib.asynccontextmanager
-async def served():
+async def served(kind=Hasty):
     """A real server, and the way to connect to it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(service, http=Hasty, ws="none", lifespan="off", log_config=None, timeout_keep_alive=60)
+        config = uvicorn.Config(service, http=kind, ws="none", lifespan="off", log_config=None, timeout_keep_alive=60)
         server = uvicorn.Server(config)
         server.install_signal_handlers = lambda: None
         task = asyncio.create_task(server.serve([listener]))
@@ -44,9 +48,9 @@ async def served():
         await task
 
 
-def tell(story):
+def tell(story, kind=Hasty):
     async def run():
-        async with served() as (server, connect):
+        async with served(kind) as (server, connect):
             await asyncio.wait_for(story(server, connect), PATIENCE_S)
 
     asyncio.run(run())
@@ -129,6 +133,65 @@ def test_answer_that_is_taken_slowly_arrives():
         while left:
             left -= len(await reader.read(min(left, 400_000)))
             await asyncio.sleep(0.02)
+        writer.close()
+
+    tell(story)
+
+
+class Small(PatientConnection):
+    most = 3
+
+
+async def status_of(reader):
+    return int((await reader.readuntil(b"\r\n")).split()[1])
+
+
+def test_connection_that_only_waits_makes_room_for_the_next():
+    async def story(server, connect):
+        idle = [await connect() for _ in range(3)]
+        idle[0][1].write(b"GET / HTTP/1.1\r\nX-Slow: ")
+        for _ in range(2):
+            reader, writer = await connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert await status_of(reader) == 200
+            assert await is_cut(reader)
+            writer.close()
+        assert await is_cut(idle[0][0])  # the oldest
+        for _, writer in idle:
+            writer.close()
+
+    tell(story, Small)
+
+
+def test_application_is_told_when_nobody_makes_room():
+    async def story(server, connect):
+        busy = [await connect() for _ in range(3)]
+        for _, writer in busy:
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+        while len(server.server_state.tasks) < 3:
+            await asyncio.sleep(0.01)
+        reader, writer = await connect()
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await status_of(reader) == 503
+        assert await is_cut(reader)
+        writer.close()
+        for reader, writer in busy:  # they are served all the same
+            writer.write(b"x")
+            assert await status_of(reader) == 200
+            writer.close()
+
+    tell(story, Small)
+
+
+def test_what_is_not_http_gets_a_problem_document_and_security_headers():
+    async def story(server, connect):
+        reader, writer = await connect()
+        writer.write(b"nonsense\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert b"content-type: application/problem+json" in head.lower()
+        assert b"x-content-type-options: nosniff" in head.lower()
+        assert b'"urn:shapespace:problem:invalid_http"' in body
         writer.close()
 
     tell(story)
