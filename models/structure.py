@@ -86,6 +86,10 @@ class PaddedBatch:
     def __len__(self) -> int:
         return int(self.tokens.shape[0])
 
+    def point_mask(self, points_per_token: int) -> Tensor:
+        """True for the points of real tokens.  [B, N*K] bool"""
+        return self.token_mask if points_per_token == 1 else self.token_mask.repeat_interleave(points_per_token, dim=1)
+
     def to(self, device: torch.device | str) -> PaddedBatch:
         """Copy of the batch on another device."""
         return PaddedBatch(*(getattr(self, f.name).to(device) for f in fields(self)))

@@ -33,6 +33,7 @@ from models.experiments.tables import to_markdown
 from models.samplers.prior import build_prior
 from models.training.config import to_json
 from models.training.loop import half_is_faster, train
+from models.training.sample import ResidentSet
 from models.weights import Model, pick_device
 
 console = Console(stderr=True)
@@ -71,8 +72,9 @@ class Symmetry:
                     place.mkdir(parents=True, exist_ok=True)
                     (place / "config.json").write_text(to_json(config))
                     blocks = self.material.blocks if arm.automorphisms else bare
+                    sets = [ResidentSet(block, self.device) for block in blocks]
                     progress = train(
-                        blocks, config, place / "checkpoint", self.device, CLOCKS[plan.clock],
+                        sets, config, place / "checkpoint", self.device, CLOCKS[plan.clock],
                         partial(_append, place / "log.jsonl"), should_stop, self.half, until_s,
                     )  # fmt: skip
                     if should_stop():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import time
@@ -16,11 +17,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.machine import describe_machine
 from models.data.automorphisms import add_automorphisms
+from models.data.backbones import read_backbones
 from models.data.datasets import read_excluded, read_set
 from models.data.packing import GuessOptions, PackedSet, load_packed, pack, save_packed
+from models.data.residues import POINTS_PER_RESIDUE
 from models.errors import DataError
+from models.training.chains import ResidentChains, bucket_chains
 from models.training.config import TrainConfig, read_config, to_json
 from models.training.loop import half_is_faster, train
+from models.training.sample import ResidentSet, TrainingSet
 from models.weights import pick_device
 
 console = Console(stderr=True)
@@ -40,13 +45,12 @@ def run(
     device = pick_device(device_name)
     if threads:
         torch.set_num_threads(threads)
-    blocks = packed_data(folder, data, exclude, config)
+    sets, words = _training_sets(folder, data, exclude, config, device)
     (folder / "machine.json").write_text(json.dumps(describe_machine(device), indent=2))
     half = {"on": True, "off": False}.get(config.half)
     half = half_is_faster(device, time.perf_counter) if half is None else half
-    molecules, conformers = sum(len(b.counts) for b in blocks), sum(len(b.coordinates) for b in blocks)
     kind = "bfloat16" if half else "float32"
-    console.print(f"{molecules:,} molecules, {conformers:,} conformers on {device}, matrix products in {kind}")
+    console.print(f"{words} on {device}, matrix products in {kind}")
     bar = Progress(
         TextColumn("step {task.fields[step]}"), BarColumn(), TextColumn("loss {task.fields[loss]:.4f}"),
         TextColumn("{task.fields[speed]:.0f} conformers/s"), TimeRemainingColumn(), console=console,
@@ -60,8 +64,38 @@ def run(
             fields = {"step": record["step"], "loss": record["loss"], "speed": record["conformers_per_s"]}
             bar.update(task, completed=record["elapsed_s"], **fields)
 
-        done = train(blocks, config, folder / "checkpoint", device, time.monotonic, on_log, stop_flag(), half)
+        done = train(sets, config, folder / "checkpoint", device, time.monotonic, on_log, stop_flag(), half)
     console.print(f"{done.step:,} steps, {done.conformers:,} conformers, {done.elapsed_s / 60:.0f} min in all")
+
+
+def _training_sets(
+    folder: Path, data: Sequence[Path], exclude: Sequence[Path], config: TrainConfig, device: torch.device
+) -> tuple[list[TrainingSet], str]:
+    """What the run learns from, on the device, and how much that is in words."""
+    if config.network.points_per_token == POINTS_PER_RESIDUE:
+        return _chains(folder, data, exclude, config, device)
+    blocks = packed_data(folder, data, exclude, config)
+    molecules, conformers = sum(len(b.counts) for b in blocks), sum(len(b.coordinates) for b in blocks)
+    return [ResidentSet(b, device) for b in blocks], f"{molecules:,} molecules, {conformers:,} conformers"
+
+
+def _chains(
+    folder: Path, data: Sequence[Path], exclude: Sequence[Path], config: TrainConfig, device: torch.device
+) -> tuple[list[TrainingSet], str]:
+    """Backbones are read again on resume, and must be the same file."""
+    if len(data) != 1:
+        raise DataError("name one set of backbones with --data, also to go on with a run")
+    if exclude:
+        raise DataError("sets of backbones mark their own test chains; leave --exclude out")
+    buckets, counts = bucket_chains(read_backbones(data[0]), config.bucket_sizes, config.core_only, config.crop)
+    facts = {"sources": [data[0].name], "sha256": hashlib.sha256(data[0].read_bytes()).hexdigest(), **counts}
+    path = folder / "data.json"
+    if path.is_file() and json.loads(path.read_text()) != facts:
+        raise DataError(f"{folder} holds a run on other data; choose another --out, or give the same --data")
+    path.write_text(json.dumps(facts, indent=2))
+    sets = [ResidentChains(chains, size, device) for chains, size in buckets]
+    clusters = sum(len(part) for part in sets)
+    return [*sets], f"{counts['kept']:,} chains in {clusters:,} visits of clusters a pass"
 
 
 def packed_data(folder: Path, data: Sequence[Path], exclude: Sequence[Path], config: TrainConfig) -> list[PackedSet]:

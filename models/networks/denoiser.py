@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.errors import DataError
+from models.geometry.frames import build_frames, local_positions, to_offsets
 from models.geometry.internal import pair_distances, signed_volumes
 from models.networks.blocks import Block, modulate
 from models.networks.embedding import CategoryEmbedding, PairTable, RadialBasis, TimeEmbedding
 from models.structure import PaddedBatch
 
 _QUADRUPLE_CHANNELS = 4  # one volume and one gradient per point
+_FRAME_POINTS = 3
+_SIGHT_ANG = 4.0  # places in a frame are bounded softly from this distance on
 _BEGIN_FEATURES = 3  # begin, its square, and whether it is above 0
 
 
@@ -39,6 +43,8 @@ class DenoiserConfig:
         self_conditioning: Whether the previous guess is an input.
         noise_std_ang: Standard deviation of a prior coordinate, Å; sets the preconditioning.
         data_std_ang: Standard deviation of a data coordinate, Å; sets the preconditioning.
+        offset_std_ang: The same for a point as seen from its token's anchor, Å; 0 treats every point alike.
+        frames: Whether pairs of tokens also see each other's place in the frame of their first three points.
         warm_starts: Whether the network is told when its path began, so that it can be trained on paths that begin at
             a guess.
     """
@@ -57,15 +63,43 @@ class DenoiserConfig:
     self_conditioning: bool = True
     noise_std_ang: float = 1.2
     data_std_ang: float = 1.4
+    offset_std_ang: float = 0.0
+    frames: bool = False
     warm_starts: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be built."""
+        if self.frames and self.points_per_token < _FRAME_POINTS:
+            raise DataError(f"frames need 3 points per token or more; points_per_token is {self.points_per_token}")
+        if not 0 <= self.anchor < self.points_per_token:
+            raise DataError(f"anchor is {self.anchor}; allowed: 0 to {self.points_per_token - 1}")
+
+
+def data_stds(config: DenoiserConfig) -> Tensor:
+    """Standard deviation of each point's coordinate, or of its offset from the anchor, Å.  [K, 1]"""
+    stds = torch.full((config.points_per_token, 1), config.offset_std_ang or config.data_std_ang)
+    stds[config.anchor] = config.data_std_ang
+    return stds
+
+
+def noise_stds(config: DenoiserConfig) -> Tensor:
+    """The same of pure noise; the difference of two points has twice the variance of one, Å.  [K, 1]"""
+    stds = torch.full((config.points_per_token, 1), config.noise_std_ang)
+    if config.offset_std_ang:
+        stds *= 2**0.5
+        stds[config.anchor] = config.noise_std_ang
+    return stds
 
 
 class Denoiser(nn.Module):
     """Raw network of the preconditioned denoiser; see `models.networks.preconditioning`."""
 
+    guess_scale: Tensor
+
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("guess_scale", 1 / data_stds(config), persistent=False)
         coordinates = 3 * config.points_per_token
         inputs = 2 if config.self_conditioning else 1
         per_point = coordinates + _QUADRUPLE_CHANNELS * config.points_per_token
@@ -75,7 +109,8 @@ class Denoiser(nn.Module):
         self.embed_points = nn.Linear(inputs * per_point, config.channels)
         self.pair_table = PairTable(config.pair_sizes, config.pair_channels)
         self.radial = RadialBasis(config.radial, config.cutoff_ang)
-        self.embed_distance = nn.Linear(inputs * config.radial, config.pair_channels, bias=False)
+        per_pair = config.radial + (3 if config.frames else 0)
+        self.embed_distance = nn.Linear(inputs * per_pair, config.pair_channels, bias=False)
         self.time_to_pair = nn.Linear(config.channels, config.pair_channels)
         self.pair_to_bias = nn.Linear(config.pair_channels, config.layers * config.heads, bias=False)
         self.blocks = nn.ModuleList(
@@ -99,7 +134,8 @@ class Denoiser(nn.Module):
             t: Time of each sample.  [B]
             begin: Time at which the path of each sample began.  [B]
             guess: Previous guess of the clean structure, Å; zero when there is none.  [B, N*K, 3]
-            scale: Factor that brings `x` to unit deviation, 1/Å.  [B, 1, 1]
+            scale: Factor that brings each point (with `offset_std_ang`, its offset) to unit deviation, 1/Å.
+                [B, 1, 1 or K, 1]
 
         Returns:
             Update in units of the data's deviation.  [B, N*K, 3]
@@ -113,7 +149,7 @@ class Denoiser(nn.Module):
         h = self.embed_tokens(batch.tokens) + self.embed_points(torch.cat(inputs, dim=-1))
         condition = nn.functional.silu(condition)
         bias = self._pair_bias(batch, sources, condition)
-        position = scale * x.view(-1, count, points, 3)[:, :, self.config.anchor]
+        position = (scale * x.view(-1, count, points, 3))[:, :, self.config.anchor]
         for block, layer_bias in zip(self.blocks, bias.unbind(1), strict=True):
             h = block(h, condition, layer_bias, position)
         shift, gain = self.modulation(condition).chunk(2, dim=-1)
@@ -129,16 +165,25 @@ class Denoiser(nn.Module):
         marks = (torch.cat((volume, gradient), dim=-1) * weight).flatten(1, 2)
         index = batch.quadruples.flatten(1).unsqueeze(-1).expand(-1, -1, _QUADRUPLE_CHANNELS)
         handed = x.new_zeros(*x.shape[:2], _QUADRUPLE_CHANNELS).scatter_add(1, index, marks)
-        coordinates = x * scale if scale is not None else x / self.config.data_std_ang
-        return torch.cat((coordinates, handed), dim=-1).view(x.shape[0], batch.tokens.shape[1], -1)
+        config = self.config
+        points = x.view(*batch.tokens.shape[:2], config.points_per_token, 3)
+        points = to_offsets(points, config.anchor) if config.offset_std_ang else points
+        points = points * (self.guess_scale if scale is None else scale)
+        return torch.cat((points.view(x.shape), handed), dim=-1).view(*batch.tokens.shape[:2], -1)
 
     def _pair_bias(self, batch: PaddedBatch, sources: tuple[Tensor, ...], condition: Tensor) -> Tensor:
         """Bias of every layer at once, minus infinity at padded keys.  -> [B, layers, H, N, N]"""
         config = self.config
         count = batch.tokens.shape[1]
-        anchors = (source.view(-1, count, config.points_per_token, 3)[:, :, config.anchor] for source in sources)
-        radial = torch.cat([self.radial(pair_distances(anchor)) for anchor in anchors], dim=-1)
-        pair = self.pair_table()[batch.pairs] + self.embed_distance(radial)
+        seen = []
+        for source in sources:
+            points = source.view(-1, count, config.points_per_token, 3)
+            distance = pair_distances(points[:, :, config.anchor])
+            seen.append(self.radial(distance))
+            if config.frames:
+                place = local_positions(build_frames(points), points[:, :, config.anchor])
+                seen.append(place / (_SIGHT_ANG + distance.unsqueeze(-1)))
+        pair = self.pair_table()[batch.pairs] + self.embed_distance(torch.cat(seen, dim=-1))
         pair = nn.functional.silu(pair + self.time_to_pair(condition)[:, None, None, :])
         bias = self.pair_to_bias(pair).view(-1, count, count, config.layers, config.heads).permute(0, 3, 4, 1, 2)
         return bias.masked_fill(~batch.token_mask[:, None, None, None, :], float("-inf"))

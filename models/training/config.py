@@ -49,7 +49,9 @@ class TrainConfig:
         embed_guesses: ETKDG guesses that are made for molecules that come without.
         guess_radius_ang: Guesses that are further than this from every conformer are left out, Å.
         initial: Weights to start from (safetensors); empty for random ones.
-        bucket_sizes: Largest atom count of each size bucket; larger molecules are left out.
+        bucket_sizes: Largest atom count (residues, for backbones) of each size bucket; what is larger is left out.
+        core_only: Of backbones, take only those that are compact and mostly helix and strand.
+        crop: Cut backbones that are too long to stretches of the largest size, drawn anew each time.
     """
 
     network: DenoiserConfig
@@ -81,12 +83,18 @@ class TrainConfig:
     guess_radius_ang: float = 1.0
     initial: str = ""
     bucket_sizes: tuple[int, ...] = (20, 29)
+    core_only: bool = True
+    crop: bool = False
 
     def __post_init__(self) -> None:
         """Refuse unknown words at once, not after an hour."""
         for name, allowed in (("loss", LOSSES), ("coupling", COUPLINGS), ("prior", PRIORS)):
             if getattr(self, name) not in allowed:
                 raise DataError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        if self.network.points_per_token > 1 and (self.prior != "gaussian" or self.warm_share or self.automorphisms):
+            raise DataError(
+                "backbones have several points per token; they need prior 'gaussian', warm_share 0 and automorphisms 0"
+            )
         if self.automorphisms < 0 or (self.automorphisms and self.coupling == "none"):
             raise DataError(
                 f"automorphisms is {self.automorphisms} with coupling {self.coupling!r}; allowed: 0, or above 0 with "

@@ -1,7 +1,7 @@
 """The training loop, top to bottom."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from models.data.packing import PackedSet, visited_rows
 from models.errors import DataError
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.samplers.prior import build_prior
@@ -18,7 +17,7 @@ from models.training.config import TrainConfig
 from models.training.ema import WeightAverage
 from models.training.loss import denoising_loss
 from models.training.order import BatchOrder
-from models.training.sample import ResidentSet, WarmStarts, draw_pair
+from models.training.sample import TrainingSet, WarmStarts, draw_pair
 
 LOG_EVERY = 50
 SAVE_EVERY_S = 120.0
@@ -34,7 +33,7 @@ class Progress:
 
 
 def train(
-    data: list[PackedSet],
+    data: Sequence[TrainingSet],
     config: TrainConfig,
     folder: Path,
     device: torch.device,
@@ -47,7 +46,7 @@ def train(
     """Train until the budget is spent, resuming from `folder` if a checkpoint is there.
 
     Args:
-        data: One packed block per size bucket.
+        data: One for each size bucket, on `device`.
         config: The run.
         folder: Checkpoint folder; the averaged weights end up in `average.safetensors` in it.
         device: Where to run.
@@ -69,9 +68,8 @@ def train(
     progress = Progress(0, 0.0, 0)
     if has_checkpoint(folder):
         progress = Progress(**load_checkpoint(folder, module, average, optimizers))
-    buckets = [ResidentSet(block, device) for block in data]
-    sizes = [max(1, config.tokens_per_step // bucket.size) for bucket in buckets]
-    rows_of = [visited_rows(block, config.least_per_size) for block in data]
+    sizes = [max(1, config.tokens_per_step // bucket.size) for bucket in data]
+    rows_of = [bucket.visited_rows(config.least_per_size) for bucket in data]
     order = BatchOrder([len(rows) for rows in rows_of], sizes, config.seed)
     warm = WarmStarts(config.warm_share, config.warm_earliest, config.warm_latest)
     prior = build_prior(config.prior, config.prior_std_ang)
@@ -89,13 +87,13 @@ def train(
         bucket, places = order.batch(step)
         rows = rows_of[bucket][places]
         rng = torch.Generator(device).manual_seed(_mix(config.seed, step))
-        pair = draw_pair(buckets[bucket], rows, prior, config.coupling == "kabsch", rng, warm)
+        pair = draw_pair(data[bucket], rows, prior, config.coupling == "kabsch", rng, warm)
         guess = torch.zeros_like(pair.x_t)
         if torch.rand((), generator=torch.Generator().manual_seed(_mix(config.seed, step))) < _share(config):
             with torch.no_grad():
                 guess = network(pair.batch, pair.x_t, pair.t, guess, half, pair.begin)
         denoised = network(pair.batch, pair.x_t, pair.t, guess, half, pair.begin)
-        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.share, pair.batch.token_mask, config.loss)
+        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.share, pair.mask, config.loss)
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), config.gradient_clip)
         for optimizer in optimizers:

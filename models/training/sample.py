@@ -1,12 +1,13 @@
 """Training pairs: features, a noisy structure and the clean one, drawn on the device."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.data.packing import PackedSet
+from models.data.packing import PackedSet, visited_rows
 from models.geometry.alignment import align, best_overlap, kabsch
 from models.geometry.rigid import random_rotation, rotate
 from models.samplers.prior import Prior
@@ -22,6 +23,7 @@ class TrainingPair:
         batch: Features.
         x_t: Noisy structure.  [B, N, 3]
         x_data: Clean structure.  [B, N, 3]
+        mask: True for real points.  [B, N]
         t: Time.  [B]
         begin: Time at which the path began: 0 for noise, later for a guess.  [B]
         share: Share of the way from `begin` to 1 that is done at `t`.  [B]
@@ -30,6 +32,7 @@ class TrainingPair:
     batch: PaddedBatch
     x_t: Tensor
     x_data: Tensor
+    mask: Tensor
     t: Tensor
     begin: Tensor
     share: Tensor
@@ -56,6 +59,7 @@ class ResidentSet:
     def __init__(self, packed: PackedSet, device: torch.device) -> None:
         self.size = packed.tokens.shape[1]
         self.device = device
+        self._packed = packed
         self._held = {name: torch.from_numpy(array).to(device) for name, array in packed.arrays().items()}
 
     def __len__(self) -> int:
@@ -85,6 +89,14 @@ class ResidentSet:
         held = self._held.get("automorphisms")
         return None if held is None else held[torch.from_numpy(rows).to(self.device)]
 
+    def visited_rows(self, least_per_size: int) -> np.ndarray:
+        """Molecules that one pass visits; see `models.data.packing.visited_rows`.  [V]"""
+        return visited_rows(self._packed, least_per_size)
+
+    def draw(self, rows: np.ndarray, choice: Tensor, rng: torch.Generator) -> tuple[PaddedBatch, Tensor]:
+        """Features and one conformer of each molecule; see `TrainingSet`."""
+        return self.take(rows), self.draw_conformers(rows, choice)
+
     def draw_conformers(self, rows: np.ndarray, uniform: Tensor) -> Tensor:
         """One conformer of each molecule, chosen by a uniform number.  [B], [B] -> [B, N, 3]"""
         return self._held["coordinates"][self._choose("conformers", rows, uniform)]
@@ -106,8 +118,24 @@ class ResidentSet:
         return first + torch.minimum((uniform * number).long(), (number - 1).clamp(min=0))
 
 
+class TrainingSet(Protocol):
+    """Structures of one size bucket: conformers of molecules, or chains of proteins."""
+
+    size: int
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Molecules, or clusters of chains."""
+
+    def visited_rows(self, least_per_size: int) -> np.ndarray:
+        """Rows that one pass over the data comes by; some may come more than once.  [V]"""
+
+    def draw(self, rows: np.ndarray, choice: Tensor, rng: torch.Generator) -> tuple[PaddedBatch, Tensor]:
+        """Features and centred coordinates, one structure for each row, chosen by a uniform number."""
+
+
 def draw_pair(
-    data: ResidentSet,
+    data: TrainingSet,
     rows: np.ndarray,
     prior: Prior,
     coupled: bool,
@@ -134,12 +162,12 @@ def draw_pair(
     Returns:
         Features, x_t, x_data and times.
     """
-    batch = data.take(rows)
-    size, mask = len(rows), batch.token_mask
+    size = len(rows)
     choice, other, times, flat = torch.empty(4, size, device=data.device).uniform_(generator=rng)
-    x_data = data.draw_conformers(rows, choice)
+    batch, x_data = data.draw(rows, choice, rng)
+    mask = batch.point_mask(x_data.shape[1] // batch.tokens.shape[1])
     x_guess, is_warm = x_data, torch.zeros(size, dtype=torch.bool, device=data.device)
-    if warm.share > 0 and data.has_guesses:
+    if warm.share > 0 and isinstance(data, ResidentSet) and data.has_guesses:
         guess, target, known = data.draw_guesses(rows, choice)
         is_warm = known & (other < warm.share)
         x_data = torch.where(is_warm[:, None, None], target, x_data)
@@ -147,7 +175,7 @@ def draw_pair(
     turn = random_rotation(x_data.new_empty(size, 4).normal_(generator=rng))
     x_data, x_guess = rotate(x_data, turn), rotate(x_guess, turn)
     x_noise = prior(torch.empty_like(x_data).normal_(generator=rng), mask, batch.bonded)
-    renumberings = data.automorphisms(rows)
+    renumberings = data.automorphisms(rows) if isinstance(data, ResidentSet) else None
     if coupled and renumberings is not None:
         x_noise = renumber(x_noise, x_guess, renumberings)
     if coupled:
@@ -155,7 +183,8 @@ def draw_pair(
     begin = torch.where(is_warm, warm.earliest + (warm.latest - warm.earliest) * flat, 0.0)
     share = torch.where(is_warm, times, draw_times(times, flat))
     x_begin = interpolate(x_noise, x_guess, begin)
-    return TrainingPair(batch, interpolate(x_begin, x_data, share), x_data, begin + (1 - begin) * share, begin, share)
+    x_t, t = interpolate(x_begin, x_data, share), begin + (1 - begin) * share
+    return TrainingPair(batch, x_t, x_data, mask, t, begin, share)
 
 
 def renumber(x_noise: Tensor, x_data: Tensor, automorphisms: Tensor) -> Tensor:

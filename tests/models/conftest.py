@@ -11,6 +11,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from models.data.backbones import BackboneSet, read_backbones
 from models.data.datasets import ReferenceMolecule
 from models.data.features import PAIR_SIZES, TOKEN_SIZES
 from models.data.molecule import build_molecules, read_smiles
@@ -184,3 +185,9 @@ def train_config(tiny_config: Callable[..., DenoiserConfig]) -> Callable[..., Tr
         return replace(base, **changes)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def backbones() -> BackboneSet:
+    """Nineteen chains, some of them test chains."""
+    return read_backbones(Path(__file__).parents[1] / "files" / "backbones.npz")

@@ -16,6 +16,7 @@ from models.training.loop import (
     load_initial,
     train,
 )
+from models.training.sample import ResidentSet
 
 CPU = torch.device("cpu")
 
@@ -32,7 +33,7 @@ def ticking(seconds=1.0):
 
 def run(data, config, folder, **options):
     options = {"clock": ticking(), "on_log": lambda record: None, "half": False, **options}
-    return train(data, config, folder, CPU, **options)
+    return train([ResidentSet(block, CPU) for block in data], config, folder, CPU, **options)
 
 
 def stop_after(steps, error=None):
