@@ -346,8 +346,13 @@ def challenge(
     command.run(data or SHIPPED, model, folder, run, options, count, seed, baseline, device, out)
 
 
-@cli.command()
+bench_cli = typer.Typer(invoke_without_command=True)
+cli.add_typer(bench_cli, name="bench")
+
+
+@bench_cli.callback()
 def bench(
+    context: typer.Context,
     steps: Annotated[int, typer.Option(help="Sampler steps that a conformer is counted with.")] = 50,
     repeats: Annotated[int, typer.Option(min=1, help="Steps that are timed; the median counts.")] = 10,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
@@ -359,16 +364,40 @@ def bench(
     """Measure the sampler: conformers per second by size and batch, and the share spent in projection.
 
     With `--training` it measures steps of that training instead: their floating-point operations per second, as a share
-    of what one large matrix product reaches on this machine.
+    of what one large matrix product reaches on this machine.  `shapespace bench serve` measures the service.
 
     Example: `shapespace bench --repeats 20 --out out/bench.json`
     """
+    if context.invoked_subcommand is not None:
+        return
     from app.commands import bench as command
 
     if training is not None:
         command.run_training(training, repeats, out, device or "auto")
         return
     command.run(steps, repeats, out, weights, model, device)
+
+
+@bench_cli.command("serve")
+def bench_serve(
+    steps: Annotated[int, typer.Option(min=1, help="Sampler steps of each conformer.")] = 50,
+    singles: Annotated[int, typer.Option(min=1, help="Requests of one conformer, one after another.")] = 40,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long /healthz is asked for.")] = 5.0,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    weights: Weights = None,
+    model: ModelName = None,
+    device: Device = None,
+) -> None:
+    """Measure the service: a server of its own, real clients, and ratios within one run.
+
+    Structures per second through HTTP against the bare sampler at the same batch size; the slowest answers to small
+    requests beside a bulk job against those without; 64 requests together against one at a time; `/healthz` meanwhile.
+
+    Example: `shapespace bench serve --singles 100 --out out/serve.json`
+    """
+    from app.commands import bench_serve as command
+
+    command.run(steps, singles, seconds, out, weights, model, device)
 
 
 @cli.command()

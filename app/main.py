@@ -54,6 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
         lambda: build_molecules(read_smiles("CCO"), 0)[0],
         settings.max_waiting,
         partial(PoolGuesser, pool),
+        settings.drain_s,
+        settings.stuck_after_s,
     )
 
     service = build_jobs(settings, database, engine, pool)

@@ -76,6 +76,14 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         600.0, gt=0, description="Time for one request, s; what is missing then is reported as `stopped`."
     )
+    drain_s: float = Field(
+        10.0,
+        ge=0,
+        description="Time for what is being sampled when the service is told to end, s; the rest is `stopped`.",
+    )
+    stuck_after_s: float = Field(
+        60.0, gt=0, description="A sampler step that takes longer, s, is a breakdown: not ready, and started again."
+    )
     parse_processes: int = Field(
         2,
         ge=1,

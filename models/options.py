@@ -67,6 +67,12 @@ class SampleOptions:
         if self.rounds < 1:
             raise SamplerError(f"rounds is {self.rounds}; allowed: 1 or more")
 
+    @property
+    def shared(self) -> "SampleOptions":
+        """The part that paths in one batch must have in common; steps, start and rounds are their own affair."""
+        scale = self.noise_scale if self.kind == "sde" else SampleOptions.noise_scale
+        return replace(self, steps=1, rounds=1, start="noise", start_time=0.0, tries=1, noise_scale=scale)
+
     def to_values(self) -> dict[str, Any]:
         """What a caller chooses, or the defaults in its place, as plain JSON values."""
         names = ("start", "start_time", "tries", "kind", "steps", "schedule")

@@ -1,4 +1,6 @@
-"""The paths of one batch: a start from noise or from a guess for each draw, and all steps of the sampler."""
+"""A running batch: paths that share the calls of the network, each at its own time."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,33 +10,132 @@ import torch
 
 from models.data.batch import pad
 from models.data.guess import Guesser, Recipe
+from models.draws import Draw, Path, rows_of
 from models.networks.conditioned import ConditionedDenoiser
 from models.options import SampleOptions, from_noise
-from models.samplers.loop import sample
 from models.samplers.noise import SeededNoise
 from models.samplers.schedule import build_schedule
-from models.samplers.state import start
+from models.samplers.state import SamplerState, advance, start
 from models.samplers.steps import StepConfig, build_step
-from models.structure import Molecule
+from models.structure import Features, Molecule
 from models.weights import Model
 
+_SIZE_STEP = 8  # batches are padded to multiples of this, so that few shapes occur
+
 
 @dataclass(frozen=True)
-class Draw:
-    """One structure to be made: which molecule, which place in its ensemble, which seed, which try from 0."""
+class Origin:
+    """Where one path begins and how far it goes.
 
-    molecule: int
-    index: int
+    Attributes:
+        features: Of the molecule.
+        seed: Of its noise.
+        options: How to sample.
+        guess: Structure to begin at, Å; None begins at the prior.  [N, 3]
+        as_asked: Whether that is where it was meant to begin.
+    """
+
+    features: Features
     seed: int
-    attempt: int
+    options: SampleOptions
+    guess: np.ndarray | None = None
+    as_asked: bool = True
 
 
-@dataclass(frozen=True)
-class Path:
-    """A raw structure, Å [N, 3] at its true size, and whether it began where the options say."""
+def begin_at(features: Features, seed: int, options: SampleOptions, guess: np.ndarray | None) -> Origin:
+    """Where a path begins: where the options say, or at noise if it should begin at a guess and there is none."""
+    if guess is None and options.start != "noise":
+        return Origin(features, seed, from_noise(options), as_asked=False)
+    return Origin(features, seed, options, guess)
 
-    x: np.ndarray
-    as_asked: bool
+
+class Paths:
+    """B paths on their way; they join and leave between steps.
+
+    No path depends on the others in the batch, but for the last bits of matrix products.
+    """
+
+    def __init__(self, state: SamplerState, denoise: ConditionedDenoiser, options: SampleOptions, model: Model) -> None:
+        self._state, self._denoise = state, denoise
+        self._options, self._model = options, model
+        # beside the state's own counts, so that the host need not wait for the device to know who is finished
+        self._left = (state.total - state.done).cpu().numpy()
+        config = StepConfig(options.kind, options.quotient, options.noise_scale, model.prior_std_ang)
+        self._step, self._schedule = build_step(config), build_schedule(options.schedule)
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    @property
+    def finished(self) -> np.ndarray:
+        """True for paths that reached their structure.  [B]"""
+        return self._left <= 0
+
+    @torch.inference_mode()
+    def advance(self) -> None:
+        """One step of every path."""
+        self._state = advance(self._state, self._denoise, self._step, self._schedule)
+        self._left = self._left - 1
+
+    def wait(self) -> None:
+        """Return when the device has done what was asked of it."""
+        if self._state.x.is_cuda:
+            torch.cuda.synchronize(self._state.x.device)
+
+    @torch.inference_mode()
+    def join(self, other: Paths) -> Paths:
+        """Both, in this order; they must agree in `SampleOptions.shared`."""
+        return Paths(self._state.join(other._state), self._denoise.join(other._denoise), self._options, self._model)
+
+    @torch.inference_mode()
+    def take(self, rows: Sequence[int] | np.ndarray) -> Paths:
+        """The paths in these rows, in that order."""
+        index = torch.as_tensor(rows, dtype=torch.int64, device=self._state.x.device)
+        return Paths(self._state.take(index), self._denoise.take(index), self._options, self._model)
+
+    def structures(self, rows: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """Coordinates of some paths, each at its true size, Å [N, 3]."""
+        made = self._state.x[torch.as_tensor(rows, dtype=torch.int64, device=self._state.x.device)].cpu().numpy()
+        counts = self._state.noise.counts
+        return [x[: counts[row]].copy() for row, x in zip(rows, made, strict=True)]
+
+
+@torch.inference_mode()
+def start_paths(model: Model, origins: Sequence[Origin], size: int = 0) -> Paths:
+    """Paths before their first step.
+
+    Args:
+        model: The trained model.
+        origins: Where they begin: all at guesses, or all at the prior, and equal in `SampleOptions.shared`.
+        size: Padded tokens at least.
+    """
+    items = [origin.features for origin in origins]
+    batch = pad(items, max(size, padded_size(max(item.num_tokens for item in items)))).to(model.device)
+    noise = SeededNoise([origin.seed for origin in origins], [item.num_tokens for item in items])
+    guess = None
+    if origins[0].guess is not None:
+        guess = torch.zeros(*batch.token_mask.shape, 3)
+        for row, origin in enumerate(origins):
+            assert origin.guess is not None
+            guess[row, : len(origin.guess)] = torch.from_numpy(origin.guess)
+    steps, begin = (
+        torch.tensor([getattr(origin.options, name) for origin in origins], device=model.device)
+        for name in ("steps", "start_time")
+    )
+    coupled = model.coupling == "kabsch"
+    state = start(model.prior, noise, batch.token_mask, batch.bonded, steps, guess, begin, coupled)
+    options = origins[0].options
+    return Paths(state, ConditionedDenoiser(model.module, batch, half=options.half, begin=state.begin), options, model)
+
+
+def padded_size(tokens: int) -> int:
+    """Tokens to which a batch is padded."""
+    return -(-tokens // _SIZE_STEP) * _SIZE_STEP
+
+
+def recipe_of(options: SampleOptions) -> Recipe:
+    """How the guesses of a warm start are made."""
+    return Recipe(options.start == "mmff94s", options.tries)
 
 
 def run_paths(
@@ -58,27 +159,24 @@ def run_paths(
     Returns:
         One for each draw.
     """
-    if options.start == "noise":
-        return [Path(x, True) for x in _run(model, molecules, draws, None, options, check_stop)]
-    guesses = _guesses(molecules, draws, options, guesser, check_stop)
-    known = {row: guess for row, guess in enumerate(guesses) if guess is not None}
-    paths: dict[int, Path] = {}
-    if known:
-        made = _run(model, molecules, [draws[row] for row in known], [*known.values()], options, check_stop)
-        paths.update((row, Path(x, True)) for row, x in zip(known, made, strict=True))
-    lost = [row for row in range(len(draws)) if row not in known]
-    if lost:
-        made = _run(model, molecules, [draws[row] for row in lost], None, from_noise(options), check_stop)
-        paths.update((row, Path(x, False)) for row, x in zip(lost, made, strict=True))
-    return [paths[row] for row in range(len(draws))]
-
-
-def rows_of(draws: Sequence[Draw]) -> dict[int, list[int]]:
-    """Which rows belong to each molecule."""
-    rows: dict[int, list[int]] = {}
-    for row, draw in enumerate(draws):
-        rows.setdefault(draw.molecule, []).append(row)
-    return rows
+    guesses: Sequence[np.ndarray | None] = [None] * len(draws)
+    if options.start != "noise":
+        guesses = _guesses(molecules, draws, options, guesser, check_stop)
+    origins = [
+        begin_at(molecules[draw.molecule].features, draw.seed, options, guess)
+        for draw, guess in zip(draws, guesses, strict=True)
+    ]
+    made: dict[int, Path] = {}
+    for as_asked in (True, False):
+        rows = [row for row, origin in enumerate(origins) if origin.as_asked == as_asked]
+        if not rows:
+            continue
+        paths = start_paths(model, [origins[row] for row in rows])
+        while not paths.finished.all():
+            paths.advance()
+            check_stop()
+        made |= {row: Path(x, as_asked) for row, x in zip(rows, paths.structures(range(len(rows))), strict=True)}
+    return [made[row] for row in range(len(draws))]
 
 
 def _guesses(
@@ -91,39 +189,9 @@ def _guesses(
     """The guess of each draw, or None."""
     rows = rows_of(draws)
     seeds = [[draws[row].seed for row in own] for own in rows.values()]
-    recipe = Recipe(options.start == "mmff94s", options.tries)
-    found = guesser([molecules[m] for m in rows], seeds, check_stop, recipe)
+    found = guesser([molecules[m] for m in rows], seeds, check_stop, recipe_of(options))
     guesses: list[np.ndarray | None] = [None] * len(draws)
     for own, made in zip(rows.values(), found, strict=True):
         for row, guess in zip(own, made, strict=True):
             guesses[row] = guess
     return guesses
-
-
-def _run(
-    model: Model,
-    molecules: Sequence[Molecule],
-    draws: Sequence[Draw],
-    guesses: Sequence[np.ndarray] | None,
-    options: SampleOptions,
-    check_stop: Callable[[], None],
-) -> list[np.ndarray]:
-    """All steps of a batch that starts and ends together."""
-    items = [molecules[d.molecule].features for d in draws]
-    batch = pad(items, -(-max(item.num_tokens for item in items) // 8) * 8).to(model.device)
-    noise = SeededNoise([d.seed for d in draws], [item.num_tokens for item in items])
-    guess = None
-    if guesses is not None:
-        guess = torch.zeros(*batch.token_mask.shape, 3)
-        for row, known in enumerate(guesses):
-            guess[row, : len(known)] = torch.from_numpy(known)
-    step = build_step(StepConfig(options.kind, options.quotient, options.noise_scale, model.prior_std_ang))
-    coupled = model.coupling == "kabsch"
-    with torch.inference_mode():
-        state = start(
-            model.prior, noise, batch.token_mask, batch.bonded, options.steps, guess, options.start_time, coupled
-        )
-        denoise = ConditionedDenoiser(model.module, batch, half=options.half, begin=state.begin)
-        x = sample(denoise, state, step, build_schedule(options.schedule), lambda state: check_stop())
-        made = x.cpu().numpy()
-    return [made[row, : item.num_tokens] for row, item in enumerate(items)]

@@ -20,5 +20,5 @@ async def health() -> dict[str, str]:
 def ready(request: Request) -> JSONResponse:
     """200 once a real sample was made, 503 with the reason before and after trouble."""
     engine = request.app.state.engine
-    state = engine.state if engine.ready or engine.state != "ready" else "dead"
-    return JSONResponse({"status": state, "detail": engine.detail}, 200 if engine.ready else 503)
+    state = engine.state
+    return JSONResponse({"status": state, "detail": engine.detail}, 200 if state == "ready" else 503)

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.intake.limits import MAX_ID_CHARS, MAX_STEREOISOMERS
 from app.settings import MOLECULES_CEILING
+from models.draws import MAX_SEED
 from models.errors import FinishError
 from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, FinishOptions
 from models.options import DEFAULT_START, MAX_STEPS, MAX_TRIES, START_TIME, STEPS, Start
-from models.pipeline import MAX_SEED
 
 _MAX_FIELDS = 50
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event
@@ -21,9 +22,14 @@ class Ticket:
         seeds: First seed of each.
         options: How to sample.
         deadline: When the caller stops waiting, on the monotonic clock, s.
-        priority: Below 0 is work that nobody waits for at the screen.
+        priority: Each step up weighs four times more where tickets compete.  Below 0 is work that nobody waits for at
+            the screen: it never takes the way of small requests, and its submitter bounds how much of it there is.
+        on_molecule: Called once with place and ensemble of each molecule as soon as it has its last verdict, not for
+            what is stopped.  It runs in the thread that owns the device, so it must be quick.
         future: Receives the ensembles.
-        started: When sampling began, on the monotonic clock, s; None before.
+        submitted: When it was handed in, on the monotonic clock, s; None before.
+        started: When the first of it reached the sampler, on the monotonic clock, s; None before.
+        waiting: Whether some of it never reached the sampler yet.
     """
 
     molecules: list[Molecule]
@@ -32,8 +38,11 @@ class Ticket:
     options: SampleOptions
     deadline: float = float("inf")
     priority: int = 0
+    on_molecule: Callable[[int, Ensemble], None] = lambda index, ensemble: None
     future: Future[list[Ensemble]] = field(default_factory=Future)
+    submitted: float | None = None
     started: float | None = None
+    waiting: bool = True
     _cancelled: Event = field(default_factory=Event)
 
     @property
@@ -45,6 +54,8 @@ class Ticket:
         """Start the work; false when the caller has gone."""
         if self._cancelled.is_set():
             self.future.cancel()
+        if self.future.done():
+            return False
         return self.future.running() or self.future.set_running_or_notify_cancel()
 
     def cancel(self) -> None:
@@ -53,4 +64,4 @@ class Ticket:
 
     def over(self) -> bool:
         """Whether there is no one to work for any more."""
-        return self._cancelled.is_set() or monotonic() > self.deadline
+        return self._cancelled.is_set() or self.future.done() or monotonic() > self.deadline

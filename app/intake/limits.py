@@ -7,10 +7,10 @@ from typing import Any
 from app.settings import Settings
 from models.data.elements import ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
 from models.data.molecule import MAX_MOLBLOCK_CHARS, MAX_SMILES_CHARS
+from models.draws import MAX_SEED
 from models.export.formats import FORMATS
 from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, METHODS
 from models.options import MAX_STEPS, MAX_TRIES, STARTS
-from models.pipeline import MAX_SEED
 from models.samplers.schedule import SCHEDULES
 from models.samplers.steps import KINDS
 

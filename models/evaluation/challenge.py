@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from models.data.molecule import build_molecules, read_smiles
+from models.draws import Draw
 from models.errors import DataError, MoleculeError
 from models.evaluation.baseline import EMBEDDED, embed
 from models.evaluation.tally import Tally, tally
 from models.options import SampleOptions
-from models.paths import Draw
 from models.pipeline import generate
 from models.structure import Molecule
 from models.weights import Model

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from models.draws import Draw
 from models.evaluation.case import Case
 from models.options import SampleOptions
-from models.paths import Draw
 from models.pipeline import generate
 from models.structure import Ensemble
 from models.weights import Model

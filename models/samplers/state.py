@@ -68,9 +68,9 @@ def start(
     noise: SeededNoise,
     mask: Tensor,
     bonded: Tensor,
-    steps: int,
+    steps: int | Tensor,
     guess: Tensor | None = None,
-    begin: float = 0.0,
+    begin: float | Tensor = 0.0,
     coupled: bool = False,
 ) -> SamplerState:
     """State before the first step: at the prior, or between the prior and a guess.
@@ -80,9 +80,9 @@ def start(
         noise: One source per item; the first draw is used here.
         mask: True for real points.  [B, N]
         bonded: Bond graph.  [B, N, N]
-        steps: Steps of each path.
+        steps: Steps of each path, one number or [B].
         guess: Rough structures, Å; none starts at the prior.  [B, N, 3]
-        begin: Time at which to start, as the share of the guess in the point between the two.
+        begin: Time at which to start, as the share of the guess in the point between the two, one number or [B].
         coupled: Turn the prior sample onto the guess first (Kabsch), as training did.
 
     Returns:
@@ -90,11 +90,11 @@ def start(
     """
     x = prior(noise.draw(torch.zeros(*mask.shape, 3, device=mask.device)), mask, bonded)
     done = torch.zeros(len(noise), dtype=torch.int64, device=mask.device)
-    at = torch.full((len(noise),), begin if guess is not None else 0.0, device=mask.device)
+    at = torch.zeros(len(noise), device=mask.device) + (begin if guess is not None else 0.0)
     if guess is not None:
         guess = centre(guess.to(x), mask)
         x = interpolate(rotate(x, kabsch(x, guess, mask)) if coupled else x, guess, at)
-    return SamplerState(x, mask, done, torch.full_like(done, steps), at, noise)
+    return SamplerState(x, mask, done, done + steps, at, noise)
 
 
 def advance(state: SamplerState, denoise: Denoise, step: Step, schedule: Schedule) -> SamplerState:

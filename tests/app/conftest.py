@@ -28,7 +28,10 @@ from rdkit.Chem import rdDistGeom
 
 from app.database.database import Database
 from app.engine.engine import EngineError
+from app.engine.lane import Lane
+from app.engine.stats import EngineStats
 from app.engine.ticket import Ticket
+from app.engine.work import Row
 from app.intake.embedding import Embedding
 from app.intake.job import Job
 from app.intake.order import Order
@@ -171,7 +174,8 @@ def connect() -> Callable[[FastAPI], TestClient]:
 @pytest.fixture
 def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines sample with ETKDG, so that a test of the service does not depend on how good the weights are."""
-    monkeypatch.setattr("app.engine.engine.generate", embed)
+    monkeypatch.setattr("app.engine.lane.Lane.step", embed)
+    monkeypatch.setattr("models.draws.find_faults", lambda molecule, limits, structures: [None] * len(structures))
 
 
 @pytest.fixture
@@ -300,20 +304,19 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def embed(model: object, molecules: list[Molecule], counts: list[int], seeds: list[int], *_: object, **__: object):
-    """Stands for `generate`: ETKDG structures, by the same seeds."""
-    return [
-        Ensemble(molecule, count, tuple(_conformer(molecule, k, seed + k) for k in range(count)), (), count, count)
-        for molecule, count, seed in zip(molecules, counts, seeds, strict=True)
-    ]
+def embed(lane: Lane) -> list[tuple[Row, np.ndarray]]:
+    """Stands for `Lane.step`: all rows are finished at once, with ETKDG structures of their seeds."""
+    rows = lane.rows
+    lane.__init__(None, lane.kind)
+    return [(row, _structure(row.book.molecule, row.draw.seed)) for row in rows]
 
 
-def _conformer(molecule: Molecule, index: int, seed: int) -> Conformer:
+def _structure(molecule: Molecule, seed: int) -> np.ndarray:
     mol = Chem.Mol(molecule.mol)
     parameters = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed % 2**31
     assert rdDistGeom.EmbedMolecule(mol, parameters) == 0
-    return Conformer(index, seed, mol.GetConformer().GetPositions().astype(np.float32))
+    return mol.GetConformer().GetPositions().astype(np.float32)
 
 
 def build_order(*smiles: str, count: int = 2, seed: int = 1, **fields: object) -> Order:
@@ -365,8 +368,11 @@ class QuickEngine:
     def close(self) -> None:
         pass
 
-    def check_open(self, before: int = 0) -> None:
+    def check_open(self, before: int = 0, priority: int = 0) -> None:
         pass
+
+    def stats(self) -> EngineStats:
+        return EngineStats(self.state)
 
     def submit(self, ticket: Ticket) -> None:
         with self.lock:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from models.errors import SamplerError
@@ -53,3 +55,13 @@ def test_options_are_told_with_their_defaults():
         "schedule": "uniform",
     }  # fmt: skip
     assert build_options("noise").to_values()["start_time"] is None
+
+
+def test_shared_part_leaves_out_what_each_path_has_for_itself():
+    cold, warm = SampleOptions(steps=50, rounds=5), build_options("mmff94s", steps=3, tries=4, rounds=2)
+    assert cold.shared == warm.shared
+    assert replace(cold, noise_scale=0.1).shared == cold.shared  # only the SDE uses it
+    for changes in ({"kind": "heun"}, {"schedule": "log"}, {"quotient": False}, {"half": True}, {"kind": "sde"}):
+        assert replace(cold, **changes).shared != cold.shared
+    noisy = replace(cold, kind="sde")
+    assert replace(noisy, noise_scale=0.1).shared != noisy.shared

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from models.data.guess import guess_all
+from models.draws import Draw
 from models.options import STEPS, SampleOptions, build_options
-from models.paths import Draw, rows_of, run_paths
+from models.paths import Origin, run_paths, start_paths
 
 WARM = build_options("etkdg")
 
@@ -73,5 +74,69 @@ def test_stop_is_asked_after_each_step(model, molecule_of):
     assert len(asked) == 7
 
 
-def test_rows_are_told_by_molecule():
-    assert rows_of(draws_of(2, 0, 2)) == {2: [0, 2], 0: [1]}
+def begun(model, molecule_of, options, *smiles, seeds=None):
+    """Paths of some molecules, and guesses where the options ask for them."""
+    origins = []
+    for k, text in enumerate(smiles):
+        molecule, seed = molecule_of(text), (seeds or range(5, 99))[k]
+        guess = None if options.start == "noise" else guess_all([molecule], [[seed]])[0][0]
+        origins.append(Origin(molecule.features, seed, options, guess))
+    return start_paths(model, origins)
+
+
+def ended(paths):
+    while not paths.finished.all():
+        paths.advance()
+    return paths.structures(range(len(paths)))
+
+
+def test_paths_with_other_steps_and_starts_share_a_batch(model, molecule_of):
+    options = [build_options(steps=6), build_options("etkdg", steps=3), build_options("mmff94s", steps=2)]
+    alone = [ended(begun(model, molecule_of, o, "CCO", seeds=[k]))[0] for k, o in enumerate(options)]
+    first, second, third = (begun(model, molecule_of, o, "CCO", seeds=[k]) for k, o in enumerate(options))
+    first.advance()
+    paths = first.join(second)
+    paths.advance()
+    paths = paths.join(third)
+    made = {}
+    names = [0, 1, 2]
+    while names:
+        paths.advance()
+        rows = np.flatnonzero(paths.finished)
+        made |= {names[row]: x for row, x in zip(rows, paths.structures(rows), strict=True)}
+        names = [name for row, name in enumerate(names) if row not in rows]
+        paths = paths.take(np.flatnonzero(~paths.finished))
+    for name, expected in enumerate(alone):
+        np.testing.assert_allclose(made[name], expected, atol=1e-4)
+
+
+def test_paths_of_one_start_may_differ_in_steps_and_time(model, molecule_of):
+    options = [build_options("etkdg", steps=3, start_time=0.5), build_options("etkdg", steps=5, start_time=0.9)]
+    alone = [ended(begun(model, molecule_of, o, "CCO", seeds=[k]))[0] for k, o in enumerate(options)]
+    molecule = molecule_of("CCO")
+    origins = [Origin(molecule.features, k, o, guess_all([molecule], [[k]])[0][0]) for k, o in enumerate(options)]
+    paths = start_paths(model, origins)
+    assert paths.finished.tolist() == [False, False]
+    for _ in range(3):
+        paths.advance()
+    assert paths.finished.tolist() == [True, False]
+    np.testing.assert_allclose(paths.structures([0])[0], alone[0], atol=1e-4)
+    np.testing.assert_allclose(ended(paths.take([1]))[0], alone[1], atol=1e-4)
+
+
+def test_paths_can_be_padded_more(model, molecule_of):
+    molecule = molecule_of("CCO")
+    origins = [Origin(molecule.features, 3, build_options(steps=4))]
+    wide = ended(start_paths(model, origins, size=32))
+    assert wide[0].shape == (9, 3)
+    np.testing.assert_allclose(wide[0], ended(start_paths(model, origins))[0], atol=1e-4)
+
+
+def test_structures_stay_when_their_batch_goes_on(model, molecule_of):
+    paths = begun(model, molecule_of, build_options(steps=4), "CCO", "C")
+    paths.advance()
+    (before,) = paths.structures([1])
+    kept = before.copy()
+    paths.advance()
+    assert np.array_equal(before, kept)
+    assert not np.array_equal(paths.structures([1])[0], kept)

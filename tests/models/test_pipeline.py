@@ -7,11 +7,12 @@ import torch
 
 from models.data.batch import pad
 from models.data.guess import Recipe, embed_guesses, guess_all, make_guesses
+from models.draws import MAX_SEED, RETRY_STRIDE
 from models.errors import SamplerError
 from models.geometry.alignment import rmsd
 from models.networks.conditioned import ConditionedDenoiser
 from models.options import SampleOptions, build_options
-from models.pipeline import MAX_SEED, RETRY_STRIDE, generate
+from models.pipeline import generate
 from models.samplers.noise import SeededNoise
 from models.samplers.schedule import build_schedule
 from models.samplers.state import advance, start

@@ -6,15 +6,17 @@ import torch
 from prometheus_client.exposition import generate_latest
 
 from app.api.figures import figures
+from app.engine.stats import EngineStats
 from app.intake.pool import PoolStats
 from app.telemetry.metrics import Metrics
 
+ENGINE = EngineStats(waiting_draws=4, step_s=0.5, faults={"clash": 2, "broken_bond": 1})
 POOL = PoolStats(children=3, running=2, slow=1, waiting=5, done=7, losses={"late": 1, "memory": 2})
 
 
 def parts(device="cpu"):
     model = SimpleNamespace(device=torch.device(device))
-    engine = SimpleNamespace(ready=True, model=model)
+    engine = SimpleNamespace(ready=True, model=model, stats=lambda: ENGINE)
     return engine, SimpleNamespace(stats=lambda: POOL)
 
 
@@ -25,6 +27,8 @@ def values(*parts):
 def test_every_number_of_the_engine_and_the_children_is_a_figure():
     found = values(*parts())
     assert found["ready",] == 1
+    assert (found["engine_waiting_draws",], found["engine_step_seconds",]) == (4, 0.5)
+    assert found["engine_faults", "clash"] == 2
     assert found["intake_slow",] == 1
     assert found["intake_losses", "memory"] == 2
 
@@ -40,7 +44,7 @@ def test_memory_of_a_gpu_is_among_them(monkeypatch):
 
 
 def test_engine_that_loads_has_figures_too():
-    engine = SimpleNamespace(ready=False, model=None)
+    engine = SimpleNamespace(ready=False, model=None, stats=EngineStats)
     assert values(engine, parts()[1])["ready",] == 0
 
 
@@ -57,6 +61,6 @@ def test_dashboard_asks_for_metrics_that_exist(root, monkeypatch):
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     names = {name for text in asked for name in re.findall(r"\b(?:shapespace|process)_\w+", text)}
     assert len(names) > 10
-    assert {name for name in names if not name.startswith("shapespace_engine_")} <= there
+    assert names <= there
     places = [panel["gridPos"] for panel in board["panels"]]
     assert all(place["x"] + place["w"] <= 24 for place in places)

@@ -47,7 +47,8 @@ def test_dead_sampler_is_not_ready(client, monkeypatch):
         def is_alive(self):
             return False
 
-    monkeypatch.setattr(client.app.state.engine, "_thread", Dead())
+    monkeypatch.setattr(client.app.state.engine, "_watch", lambda: None)
+    monkeypatch.setattr(client.app.state.engine._worker, "thread", Dead())
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["status"] == "dead"

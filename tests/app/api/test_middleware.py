@@ -99,7 +99,7 @@ def test_bug_becomes_a_problem_and_a_log_line(client, ask, monkeypatch, capsys):
         raise RuntimeError("wires crossed")
 
     configure_logs("error")
-    monkeypatch.setattr("app.engine.engine.generate", broken)
+    monkeypatch.setattr("app.engine.lane.Lane.step", broken)
     response = ask("C")
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"

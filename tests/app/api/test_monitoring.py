@@ -11,7 +11,7 @@ def scrape(client):
 
 def test_sampling_moves_the_metrics(client, ask, perfect):
     before = scrape(client)
-    assert ask("CCO", "C1CC", num_conformers=3).status_code == 200
+    assert ask("CCO", "C1CC", num_conformers=3, start="noise").status_code == 200
     after = scrape(client)
 
     def grown(name, *labels):
@@ -21,6 +21,7 @@ def test_sampling_moves_the_metrics(client, ask, perfect):
     assert grown("molecules_total", "ok") == grown("molecules_total", "failed") == 1
     assert grown("failures_total", "unreadable") == 3
     assert grown("intake_jobs_total") == 2
+    assert grown("engine_conformers_total") == 3
     assert grown("stage_seconds_count", "wait") == grown("stage_seconds_count", "total") == 1
     assert grown("http_requests_total", "POST", "/v1/conformers", "200") == 1
     assert after["shapespace_ready", ()] == 1
@@ -33,7 +34,7 @@ def test_stats_tell_the_same_to_people(client, ask, perfect):
     assert stats["model"] == "molecules-small"
     assert stats["state"] == "ready"
     assert stats["uptime_s"] > 0
-    assert stats["now"]["intake_running"] == 0
+    assert stats["now"]["intake_running"] == stats["now"]["engine_running_rows"] == 0
     assert stats["since_start"]["molecules"]["ok"] >= 1
     assert stats["since_start"]["conformers"]["all"] >= 2
     assert stats["latest_s"]["total"]["p99"] >= stats["latest_s"]["total"]["p50"] > 0

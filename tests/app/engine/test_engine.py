@@ -1,297 +1,231 @@
+"""The door and the watchdog."""
+
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from app.engine.engine import Engine, EngineError
-from app.engine.ticket import Ticket
-from models.data.guess import guess_all
 from models.errors import WeightsError
-from models.options import SampleOptions
 
-PATIENCE_S = 60
-MODEL = SimpleNamespace(name="stub", device="cpu")
+PATIENCE_S = 30
 
 
-class Sampler:
-    """Stands for `generate`: remembers its calls, waits while it is held, fails at the molecules named `bad`."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-        self.guessers: list[object] = []
-        self.free = threading.Event()
-        self.free.set()
-        self.busy = threading.Event()
-
-    def __call__(self, model, molecules, counts, seeds, options, should_stop=lambda: False, guesser=None):
-        self.calls.append(list(molecules))
-        self.guessers.append(guesser)
-        self.busy.set()
-        stopped = False
-        while not self.free.wait(0.002):
-            if should_stop():
-                stopped = True
-                break
-        if "bad" in molecules:
-            raise RuntimeError("bad molecule")
-        answers = zip(molecules, counts, seeds, strict=True)
-        return [
-            SimpleNamespace(molecule=SimpleNamespace(smiles=m), made=(m, n, s), stopped=stopped) for m, n, s in answers
-        ]
+def answer(ticket):
+    return ticket.future.result(PATIENCE_S)
 
 
-@pytest.fixture
-def sampler(monkeypatch):
-    stub = Sampler()
-    monkeypatch.setattr("app.engine.engine.generate", stub)
-    return stub
+def reasons(ensemble):
+    return {problem.reason: problem.count for problem in ensemble.problems}
 
 
-@pytest.fixture
-def engine(sampler, patient):
-    """A ready engine whose sampler is held, with one ticket in it."""
-    engine = Engine(lambda: MODEL, lambda: "probe", 3)
-    engine.start()
-    patient(lambda: engine.ready)
-    sampler.free.clear()
-    sampler.busy.clear()
-    yield engine
-    sampler.free.set()
-    engine.close()
-
-
-def ticket(*molecules, seed=0, deadline=float("inf"), **options):
-    count = len(molecules)
-    return Ticket(list(molecules), [1] * count, [seed] * count, SampleOptions(**options), deadline)
-
-
-def occupy(engine, sampler):
-    """A ticket that holds the sampler."""
-    first = ticket("first")
-    engine.submit(first)
-    assert sampler.busy.wait(PATIENCE_S)
-    return first
-
-
-def made(ticket):
-    return [answer.made for answer in ticket.future.result(PATIENCE_S)]
-
-
-def test_engine_is_ready_only_after_a_sample(sampler, patient):
-    sampler.free.clear()
-    engine = Engine(lambda: MODEL, lambda: "probe", 3)
-    engine.start()
-    assert sampler.busy.wait(PATIENCE_S)
+def test_engine_is_ready_only_after_a_sample(build, network, ticket, patient):
+    network.free.clear()
+    engine = build(ready=False)
+    assert network.busy.wait(PATIENCE_S)
     assert (engine.state, engine.ready) == ("loading", False)
     with pytest.raises(EngineError, match="still being loaded") as caught:
-        engine.submit(ticket("a"))
+        engine.submit(ticket("C"))
     assert (caught.value.reason, caught.value.retry_after_s) == ("loading", 3)
-    sampler.free.set()
+    network.free.set()
     patient(lambda: engine.ready)
-    assert sampler.calls == [["probe"]]
+    assert engine.detail == "a sample was made"
+
+
+def test_engine_measures_its_capacity(model, patient, ticket):
+    engine = Engine(lambda: model, lambda: ticket("C").molecules[0], 3)
+    engine.start()
+    patient(lambda: engine.ready)
+    assert engine.capacity.overhead_s > 0
     engine.close()
 
 
-def broken_load():
-    raise WeightsError("no such weights")
+def test_engine_without_weights_says_why(patient, ticket):
+    def load():
+        raise WeightsError("no such weights")
 
-
-@pytest.mark.parametrize(
-    ("load", "probe", "words"),
-    [(broken_load, "probe", "no such weights"), (lambda: MODEL, "bad", "log says why")],
-)
-def test_engine_that_cannot_sample_says_why(sampler, patient, load, probe, words):
-    engine = Engine(load, lambda: probe, 3)
+    engine = Engine(load, lambda: None, 3)
     engine.start()
     patient(lambda: engine.state != "loading")
-    assert (engine.state, engine.ready) == ("failed", False)
-    assert words in engine.detail
-    with pytest.raises(EngineError, match=words) as caught:
+    assert (engine.state, engine.ready, engine.detail) == ("failed", False, "no such weights")
+    with pytest.raises(EngineError, match="no such weights") as caught:
         engine.check_open()
     assert caught.value.reason == "unavailable"
     assert caught.value.retry_after_s > 0
     engine.close()
 
 
-def test_full_engine_refuses_and_says_when_to_come_back(engine, sampler):
-    tickets = [occupy(engine, sampler)]
-    for name in "abc":
-        tickets.append(ticket(name))
+def test_engine_that_cannot_sample_says_where_to_look(build, network, patient):
+    network.breaks = lambda counts: RuntimeError("no device")
+    engine = build(ready=False)
+    patient(lambda: engine.state != "loading")
+    assert engine.state == "failed"
+    assert "log says why" in engine.detail
+
+
+def test_full_engine_refuses_and_says_when_to_come_back(build, network, ticket, hold):
+    engine = build(max_waiting=3)
+    tickets = [hold(engine, ticket("C"))]
+    for smiles in ("CC", "CCO", "CO"):
+        tickets.append(ticket(smiles))
         engine.submit(tickets[-1])
     with pytest.raises(EngineError, match="3 requests are waiting; at most 3 may") as caught:
-        engine.submit(ticket("d"))
+        engine.submit(ticket("CN"))
     assert caught.value.reason == "overloaded"
     assert isinstance(caught.value.retry_after_s, int)
     assert caught.value.retry_after_s >= 1
-    sampler.free.set()
-    assert [made(t)[0][0] for t in tickets] == ["first", "a", "b", "c"]
-    engine.check_open()
-
-
-def test_tickets_with_equal_options_share_a_call_and_get_their_own_answers(engine, sampler):
-    occupy(engine, sampler)
-    one, two, three = ticket("a", "b", seed=5), ticket("c", seed=6), ticket("d", "e", seed=7)
-    for each in (one, two, three):
-        engine.submit(each)
-    sampler.free.set()
-    assert made(one) == [("a", 1, 5), ("b", 1, 5)]
-    assert made(two) == [("c", 1, 6)]
-    assert made(three) == [("d", 1, 7), ("e", 1, 7)]
-    assert sampler.calls[-1] == ["a", "b", "c", "d", "e"]
-    assert all(each.started is not None for each in (one, two, three))
-
-
-def test_tickets_with_other_options_do_not_share_a_call(engine, sampler):
-    occupy(engine, sampler)
-    one, two, three = ticket("a"), ticket("b", steps=7), ticket("c")
-    for each in (one, two, three):
-        engine.submit(each)
-    sampler.free.set()
-    assert [made(t)[0][0] for t in (one, two, three)] == ["a", "b", "c"]
-    assert sampler.calls[-2:] == [["a", "c"], ["b"]]
-
-
-@pytest.mark.parametrize("other", [{}, {"start": "etkdg", "start_time": 0.7}, {"start": "mmff94s", "start_time": 0.8}])
-def test_tickets_with_another_start_do_not_share_a_call(engine, sampler, other):
-    occupy(engine, sampler)
-    warm = {"start": "etkdg", "start_time": 0.8}
-    tickets = [ticket("a", **warm), ticket("b", **other), ticket("c", **warm)]
-    for each in tickets:
-        engine.submit(each)
-    sampler.free.set()
-    assert [made(t)[0][0] for t in tickets] == ["a", "b", "c"]
-    assert sampler.calls[-2:] == [["a", "c"], ["b"]]
-
-
-def test_each_call_has_its_own_guesser(sampler, patient):
-    guessers = iter("xyz")
-    engine = Engine(lambda: MODEL, lambda: "probe", 3, lambda: next(guessers))
-    engine.start()
-    patient(lambda: engine.ready)
-    for name in "ab":
-        each = ticket(name)
-        engine.submit(each)
-        made(each)
-    assert sampler.guessers[-2:] == ["x", "y"]
-    engine.close()
-
-
-def test_engine_guesses_in_its_own_process_unless_told_otherwise(engine, sampler):
-    sampler.free.set()
-    first = ticket("a")
-    engine.submit(first)
-    made(first)
-    assert sampler.guessers[-1] is guess_all
-
-
-def test_failure_of_a_ticket_is_not_felt_by_those_beside_it(engine, sampler):
-    occupy(engine, sampler)
-    one, broken, two = ticket("a"), ticket("bad"), ticket("b")
-    for each in (one, broken, two):
-        engine.submit(each)
-    sampler.free.set()
-    assert made(one) == [("a", 1, 0)]
-    assert made(two) == [("b", 1, 0)]
-    with pytest.raises(RuntimeError, match="bad molecule"):
-        broken.future.result(PATIENCE_S)
-    assert engine.ready
-
-
-def test_cancelled_ticket_stops_the_work(engine, sampler):
-    first = occupy(engine, sampler)
-    assert not first.future.done()
-    first.cancel()
-    (answer,) = first.future.result(PATIENCE_S)
-    assert answer.stopped
-    assert engine.ready
-
-
-def test_late_ticket_stops_the_work(engine, sampler):
-    late = ticket("a", deadline=time.monotonic() + 0.1)
-    engine.submit(late)
-    (answer,) = late.future.result(PATIENCE_S)
-    assert answer.stopped
-
-
-def test_cancelled_ticket_does_not_stop_those_beside_it(engine, sampler):
-    first = occupy(engine, sampler)
-    one, two = ticket("a"), ticket("b")
-    for each in (one, two):
-        engine.submit(each)
-    sampler.busy.clear()
-    first.cancel()
-    assert sampler.busy.wait(PATIENCE_S)
-    one.cancel()
-    time.sleep(0.05)
-    assert not two.future.done()
-    sampler.free.set()
-    (answer,) = two.future.result(PATIENCE_S)
-    assert not answer.stopped
-
-
-def test_tickets_that_nobody_waits_for_do_not_count(engine, sampler):
-    occupy(engine, sampler)
-    tickets = [ticket(name) for name in "abc"]
-    for each in tickets:
-        engine.submit(each)
-    with pytest.raises(EngineError):
-        engine.check_open()
-    tickets[0].cancel()
-    engine.check_open()
+    engine.submit(job := ticket("CN", priority=-1))  # its submitter bounds how many there are
+    tickets[1].cancel()
+    engine.check_open()  # who has gone does not count
     with pytest.raises(EngineError, match="3 requests are waiting"):
         engine.check_open(before=1)
+    network.free.set()
+    assert [answer(t)[0].status for t in (tickets[0], *tickets[2:], job)] == ["ok"] * 4
+    engine.check_open()
 
 
-def test_ticket_whose_caller_has_gone_is_not_sampled(engine, sampler):
-    occupy(engine, sampler)
-    gone, other = ticket("gone"), ticket("other")
-    engine.submit(gone)
+def test_time_to_come_back_follows_the_work_that_waits(build, network, ticket, hold):
+    engine = build()
+    few = engine.retry_after_s()
+    hold(engine, large := ticket("CCO", count=1000, steps=1000))
+    many = engine.retry_after_s()
+    assert (few, many) == (1, 600) or few < many <= 600
+    large.cancel()
+
+
+def test_numbers_tell_what_happens(build, network, ticket, hold):
+    engine = build()
+    idle = engine.stats()
+    assert (idle.state, idle.waiting_tickets, idle.running_rows, idle.left_s) == ("ready", 0, 0, 0)
+    assert idle.heartbeat_age_s < 60
+    first = hold(engine, ticket("CCO", count=100, steps=2))
+    engine.submit(second := ticket("CCN"))
+    busy = engine.stats()
+    assert (busy.waiting_tickets, busy.running_tickets, busy.batches) == (2, 1, 1)
+    assert busy.running_rows == engine.capacity.rows(16)
+    assert busy.waiting_draws == 100 - busy.running_rows
+    assert busy.left_s > 0
+    network.free.set()
+    answer(first), answer(second)
+    end = engine.stats()
+    assert (end.conformers, end.faults, end.waiting_tickets, end.left_s) == (101, {}, 0, 0)
+    assert end.steps >= 4
+    assert end.step_s > 0
+    assert 0 < end.batch_fill <= 1
+    assert end.conformers_per_s > 0
+
+
+def test_failed_draws_are_counted_by_reason(build, network, ticket):
+    network.spoils = lambda x: True
+    engine = build()
+    engine.submit(one := ticket("CCO", rounds=2))
+    assert reasons(answer(one)[0]) == {"broken_bond": 1}
+    assert engine.stats().faults == {"broken_bond": 2}
+    assert engine.stats().conformers == 0
+
+
+def test_stuck_worker_is_not_ready_and_is_replaced(build, network, ticket, patient):
+    engine = build(stuck_after_s=1.0)
+    one, other = ticket("CCO", steps=2), ticket("CCN", steps=2)
+    network.free.clear()
+    network.busy.clear()
+    engine.submit(one)
+    assert network.busy.wait(PATIENCE_S)
     engine.submit(other)
-    gone.cancel()
-    sampler.free.set()
-    assert made(other) == [("other", 1, 0)]
-    assert ["gone"] not in sampler.calls
+    patient(lambda: not engine.ready)
+    assert engine.state == "stuck"
+    assert "1 s" in engine.detail
+    with pytest.raises(EngineError, match="a step has taken more than"):
+        engine.submit(ticket("C"))
+    patient(lambda: engine.stats().restarts)
+    network.free.set()
+    assert answer(one)[0].status in ("ok", "failed")
+    assert answer(other)[0].status == "ok"  # what waited survives
+    patient(lambda: engine.ready)
 
 
-def test_ticket_that_was_given_up_is_not_sampled(engine, sampler):
-    occupy(engine, sampler)
-    gone, other = ticket("gone"), ticket("other")
-    engine.submit(gone)
-    engine.submit(other)
-    assert gone.future.cancel()
-    sampler.free.set()
-    assert made(other) == [("other", 1, 0)]
-    assert sampler.calls[-1] == ["other"]
+def test_dead_worker_is_replaced_and_its_work_done_again(build, network, ticket, patient):
+    engine = build()
+    deaths = iter([SystemExit("killed")])
+    network.breaks = lambda counts: next(deaths, None) if 9 in counts else None
+    one = ticket("CCO", count=3)
+    engine.submit(one)
+    (made,) = answer(one)
+    assert (made.status, made.attempts) == ("ok", 3)
+    assert engine.stats().restarts == 1
+    assert engine.ready
 
 
-def test_close_stops_the_work_and_answers_those_who_wait(engine, sampler):
-    first = occupy(engine, sampler)
-    waiting = [ticket("a"), ticket("b", steps=7)]
+def test_molecule_that_kills_the_worker_twice_is_given_up(build, network, ticket, patient):
+    engine = build()
+    network.breaks = lambda counts: SystemExit("killed") if 9 in counts else None
+    told = []
+    bad, good = ticket("CCO", count=3, on_molecule=lambda k, e: told.append(e)), ticket("C", priority=-1)
+    for each in (bad, good):
+        engine.submit(each)
+    (made,) = answer(bad)
+    assert reasons(made) == {"sampler_lost": 3}
+    assert told == [made]
+    assert answer(good)[0].status == "ok"
+    assert engine.stats().restarts == 2
+    patient(lambda: engine.ready)
+
+
+def test_device_that_fails_at_every_step_ends_the_readiness(build, network, ticket, hold, patient):
+    engine = build()
+    tickets = [hold(engine, ticket("CCO"))]
+    for k in range(150):
+        tickets.append(ticket("CCO", seed=k))
+        engine.submit(tickets[-1])
+    network.breaks = lambda counts: RuntimeError("illegal memory access")
+    network.free.set()
+    patient(lambda: engine.state == "failed")
+    patient(lambda: all(each.future.done() for each in tickets))
+    with pytest.raises(EngineError, match="broke down again and again"):
+        engine.submit(ticket("C"))
+
+
+def test_close_drains_within_its_time(build, network, ticket, hold):
+    engine = build(drain_s=60.0)
+    first = hold(engine, ticket("CCO", count=5))
+    engine.submit(second := ticket("CCN"))
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    while engine.state == "ready":
+        time.sleep(0.01)
+    assert engine.state == "closing"
+    with pytest.raises(EngineError, match="shutting down"):
+        engine.submit(ticket("C"))
+    network.free.set()
+    closing.join(PATIENCE_S)
+    assert [answer(each)[0].status for each in (first, second)] == ["ok", "ok"]
+    assert (engine.state, engine.ready) == ("closed", False)
+
+
+def test_close_gives_back_what_is_not_done_in_time(build, network, ticket, hold):
+    engine = build(drain_s=0.0)
+    told = []
+    first = hold(engine, ticket("CCO", count=5, steps=900, on_molecule=lambda k, e: told.append(k)))
+    waiting = [ticket("CCN"), ticket("CCN", kind="heun")]
     for each in waiting:
         engine.submit(each)
-    engine.close()
-    (answer,) = first.future.result(PATIENCE_S)
-    assert answer.stopped
+    gone = ticket("CCO")
+    engine.submit(gone)
+    assert gone.future.cancel()
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    time.sleep(0.05)
+    network.free.set()
+    closing.join(PATIENCE_S)
+    assert reasons(answer(first)[0]) == {"stopped": 5}
+    assert told == []  # a job store shall do it again
     for each in waiting:
         with pytest.raises(EngineError, match="shutting down"):
-            each.future.result(PATIENCE_S)
-    assert (engine.state, engine.ready) == ("closed", False)
+            answer(each)
     with pytest.raises(EngineError) as caught:
-        engine.submit(ticket("late"))
+        engine.submit(ticket("C"))
     assert caught.value.reason == "unavailable"
 
 
-def test_close_answers_those_who_wait_beside_one_who_gave_up(engine, sampler):
-    occupy(engine, sampler)
-    gone, other = ticket("gone"), ticket("other")
-    engine.submit(gone)
-    engine.submit(other)
-    assert gone.future.cancel()
-    engine.close()
-    with pytest.raises(EngineError, match="shutting down"):
-        other.future.result(5)
-
-
-def test_engine_that_was_never_started_can_be_closed():
-    Engine(lambda: MODEL, lambda: "probe", 3).close()
+def test_engine_that_was_never_started_can_be_closed(model):
+    Engine(lambda: model, lambda: None, 3).close()

@@ -53,3 +53,20 @@ def test_ticket_that_runs_goes_on_when_its_caller_has_gone():
 
 def test_tickets_are_told_apart_by_identity():
     assert ticket() != ticket()
+
+
+def test_ticket_is_over_when_it_was_answered_or_given_up():
+    one, other = ticket(), ticket()
+    one.future.cancel()
+    assert other.claim()
+    assert not other.over()
+    other.future.set_result([])
+    assert one.over()
+    assert other.over()
+    assert not other.claim()
+
+
+def test_ticket_waits_at_first_with_the_usual_priority():
+    one = ticket()
+    assert (one.waiting, one.priority, one.started, one.submitted) == (True, 0, None, None)
+    one.on_molecule(0, None)  # nobody listens

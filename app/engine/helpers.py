@@ -1,0 +1,90 @@
+"""Threads beside the worker: guesses are made and structures are checked while the device works on other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from app.engine.work import Row, Work
+from models.draws import Draw, Draws, Path
+from models.paths import recipe_of
+
+_CALLS = 16  # of guessers at once; they wait for child processes most of the time
+Guesses = Sequence[np.ndarray | None]
+Verdicts = tuple[list[Row], list[Path], list[str | None]]
+
+
+class _UnwantedError(Exception):
+    """Leaves a guesser when nobody wants its guesses any more."""
+
+
+class Helpers:
+    """Makes guesses and verdicts.
+
+    Args:
+        on_guesses: Gets work, book, draws and guesses, from another thread.
+        on_verdicts: Gets rows of one molecule, what was made of them and its faults, from another thread.
+        on_error: Gets work and error, from another thread.
+    """
+
+    def __init__(
+        self,
+        on_guesses: Callable[[Work, Draws, list[Draw], Guesses], None],
+        on_verdicts: Callable[[Verdicts], None],
+        on_error: Callable[[Work, Exception], None],
+    ) -> None:
+        self._on_guesses, self._on_verdicts, self._on_error = on_guesses, on_verdicts, on_error
+        self._calls = 0
+        self._closed = False
+        self._guessers = ThreadPoolExecutor(_CALLS, "guess")
+        # each sort has its own, so that the check of a brief request does not wait for those of a large batch
+        self._checkers = {brief: ThreadPoolExecutor(1, "check") for brief in (True, False)}
+
+    @property
+    def free(self) -> bool:
+        """Whether another call of a guesser could begin at once."""
+        return self._calls < _CALLS
+
+    def guess(self, work: Work, book: Draws, draws: list[Draw]) -> None:
+        """Make guesses of one molecule."""
+        self._calls += 1
+        self._guessers.submit(self._guess, work, book, draws)
+
+    def guessed(self) -> None:
+        """To be called by the worker for each answer to `guess`, since only it counts them."""
+        self._calls -= 1
+
+    def check(self, rows: list[Row], structures: list[np.ndarray]) -> None:
+        """Check structures of one molecule."""
+        self._checkers[rows[0].work.brief].submit(self._check, rows, structures)
+
+    def close(self) -> None:
+        """Drop what has not begun, and end what has."""
+        self._closed = True
+        for pool in (self._guessers, *self._checkers.values()):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _guess(self, work: Work, book: Draws, draws: list[Draw]) -> None:
+        def check_stop() -> None:
+            if self._closed or work.ended:
+                raise _UnwantedError
+
+        try:
+            check_stop()
+            seeds = [[draw.seed for draw in draws]]
+            (guesses,) = work.guesser([book.molecule], seeds, check_stop, recipe_of(work.ticket.options))
+        except _UnwantedError:
+            guesses = [None] * len(draws)  # nobody will look at them
+        except Exception as error:
+            guesses = [None] * len(draws)
+            self._on_error(work, error)
+        self._on_guesses(work, book, draws, guesses)
+
+    def _check(self, rows: list[Row], structures: list[np.ndarray]) -> None:
+        try:
+            paths = [Path(x, row.origin.as_asked) for row, x in zip(rows, structures, strict=True)]
+            self._on_verdicts((rows, paths, rows[0].book.check(paths)))
+        except Exception as error:
+            self._on_error(rows[0].work, error)

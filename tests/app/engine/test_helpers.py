@@ -1,0 +1,95 @@
+import threading
+from queue import Queue
+
+import pytest
+
+from app.engine.capacity import Capacity
+from app.engine.helpers import Helpers
+from app.engine.work import Work
+from models.data.guess import guess_all, make_guesses
+from models.paths import recipe_of
+
+PATIENCE_S = 30
+COSTS = Capacity(1e-3, 1e-5, 0.0, 10**6)
+WARM = {"start": "mmff94s", "start_time": 0.9, "tries": 2}
+
+
+@pytest.fixture
+def answers():
+    """What the helpers said: guesses, verdicts, errors."""
+    return Queue(), Queue(), Queue()
+
+
+@pytest.fixture
+def helpers(answers):
+    guesses, verdicts, errors = answers
+    helpers = Helpers(lambda *a: guesses.put(a), verdicts.put, lambda *a: errors.put(a))
+    yield helpers
+    helpers.close()
+
+
+def test_guesses_are_those_of_the_recipe(helpers, answers, ticket):
+    work = Work(ticket("OCCN", count=2, seed=5, **WARM), COSTS, guess_all)
+    book, draws = work.take_unguessed(2)
+    helpers.guess(work, book, draws)
+    answer = answers[0].get(timeout=PATIENCE_S)
+    assert answer[:3] == (work, book, draws)
+    expected = make_guesses(book.molecule, [5, 6], recipe_of(work.ticket.options))
+    assert all((made == own).all() for made, own in zip(answer[3], expected, strict=True))
+
+
+def test_structures_are_checked_elsewhere(helpers, answers, network, ticket):
+    work = Work(ticket("CCO", count=2), COSTS, guess_all)
+    rows = work.take(work.kinds[0], 2)
+    good = next(iter(network.known.values()))
+    helpers.check(rows, [good, 2 * good])
+    _, paths, faults = answers[1].get(timeout=PATIENCE_S)
+    assert faults == [None, "broken_bond"]
+    assert [path.as_asked for path in paths] == [True, True]
+
+
+def test_errors_are_told_with_the_work(helpers, answers, ticket):
+    def broken(*_):
+        raise RuntimeError("no children")
+
+    work = Work(ticket("CCO", start="etkdg", start_time=0.5), COSTS, broken)
+    book, draws = work.take_unguessed(1)
+    helpers.guess(work, book, draws)
+    whose, error = answers[2].get(timeout=PATIENCE_S)
+    assert (whose, str(error)) == (work, "no children")
+    assert answers[0].get(timeout=PATIENCE_S)[3] == [None]
+
+
+def test_only_so_many_guessers_are_called_at_once(helpers, answers, ticket):
+    free = threading.Event()
+
+    def guesser(molecules, seeds, check_stop, recipe):
+        assert free.wait(PATIENCE_S)
+        return [[None] for _ in molecules]
+
+    work = Work(ticket("CCO", count=100, start="etkdg", start_time=0.5), COSTS, guesser)
+    calls = 0
+    while helpers.free:
+        helpers.guess(work, *work.take_unguessed(1))
+        calls += 1
+    free.set()
+    for _ in range(calls):
+        answers[0].get(timeout=PATIENCE_S)
+        helpers.guessed()
+    assert helpers.free
+
+
+def test_closing_ends_the_guesses_that_are_made(helpers, answers, ticket):
+    begun = threading.Event()
+
+    def guesser(molecules, seeds, check_stop, recipe):
+        while True:
+            begun.set()
+            check_stop()
+
+    work = Work(ticket("CCO", start="etkdg", start_time=0.5), COSTS, guesser)
+    helpers.guess(work, *work.take_unguessed(1))
+    assert begun.wait(PATIENCE_S)
+    helpers.close()
+    assert answers[0].get(timeout=PATIENCE_S)[3] == [None]
+    assert answers[2].empty()
