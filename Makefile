@@ -5,8 +5,9 @@ PORT ?= 8000
 BIN := .venv/bin
 RUN ?= runs/molecules-small
 GPU_BUNDLE ?= --split
+SOAK_MINUTES ?= 10
 
-.PHONY: help serve test lint audit fix install install-dev wheel gpu-bundle clean
+.PHONY: help serve test soak lint audit fix install install-dev wheel gpu-bundle clean
 
 help:  ## List the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -16,6 +17,9 @@ serve: .venv/installed  ## Set up and start the service (HOST, PORT)
 
 test: .venv/installed-dev lint  ## Set up, lint, run every test
 	$(BIN)/python -m pytest -n 2
+
+soak: .venv/installed-dev  ## Ten minutes of all kinds of work, in flat memory (SOAK_MINUTES)
+	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m slow -s tests/app/endurance/test_soak.py
 
 lint: .venv/installed-dev  ## Ruff, mypy, import directions, container files
 	$(BIN)/ruff check .

@@ -17,7 +17,9 @@ _SCOPES = ("sample", "admin")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 keys_cli = typer.Typer(
-    help="API keys of the service: who may ask.\n\nExample: `shapespace keys create alice --expires 90d`",
+    help="API keys of the service: who may ask.\n\nThey are kept in the service's database, so give these commands the "
+    "same SHAPESPACE_STATE_DIR or SHAPESPACE_DATABASE_URL as the service.\n\n"
+    "Example: `shapespace keys create alice --expires 90d`",
     no_args_is_help=True,
 )
 
@@ -71,27 +73,33 @@ def show() -> None:
     now = datetime.now(UTC)
     table = Table("id", "name", "scopes", "state", "created", "expires", "requests/min", "conformers/h")
     with _store() as store:
-        for key in store.all():
-            quotas = (key.requests_per_minute, key.conformers_per_hour)
-            own = ["default" if quota is None else str(quota or "no limit") for quota in quotas]
-            until = f"{key.expires:%Y-%m-%d %H:%M}" if key.expires else "never"
-            scopes = ", ".join(sorted(key.scopes))
-            table.add_row(key.id, key.name, scopes, key.state(now), f"{key.created:%Y-%m-%d %H:%M}", until, *own)
+        keys = store.all()
+    if not keys:
+        typer.echo("There is no key; `shapespace keys create NAME` makes one.", err=True)
+        return
+    for key in keys:
+        quotas = (key.requests_per_minute, key.conformers_per_hour)
+        own = ["default" if quota is None else str(quota or "no limit") for quota in quotas]
+        until = f"{key.expires:%Y-%m-%d %H:%M}" if key.expires else "never"
+        scopes = ", ".join(sorted(key.scopes))
+        table.add_row(key.id, key.name, scopes, key.state(now), f"{key.created:%Y-%m-%d %H:%M}", until, *own)
     Console(width=None if Console().is_terminal else 160).print(table)
 
 
 @keys_cli.command("revoke")
 def revoke(
-    name: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as `shapespace keys list` shows it.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="As `shapespace keys list` shows it, or the key itself.")],
 ) -> None:
     """Take a key back; running services notice within seconds.
 
     Example: `shapespace keys revoke 0123456789ab`
     """
+    from app.access.keys import split_token
     from models.errors import ModelError
 
+    shown = split_token(name)
     with _store() as store:
-        key = store.revoke(name)
+        key = store.revoke(shown[0] if shown else name)
     if key is None:
         raise ModelError(f"there is no key {name!r:.60}; `shapespace keys list` shows the ids")
     typer.echo(f"Key {key.id} of {key.name} is revoked.", err=True)

@@ -1,13 +1,17 @@
+import json
 import multiprocessing
 
 import pytest
+import structlog
 import torch
 
 from app.access.keys import make_key
 from app.access.store import KeyStore
+from app.api.middleware import HEADERS
 from app.engine.engine import EngineError
 from app.main import create_app, load
 from app.settings import Settings
+from app.telemetry.logs import configure_logs
 
 
 def test_openapi_document_holds_the_limits_of_the_service(client, small_settings):
@@ -132,3 +136,65 @@ def test_full_service_does_not_read_the_body(client, monkeypatch):
     answer = client.post("/v1/conformers", content=b"not JSON", headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "9")
     assert answer.json()["type"].endswith(":overloaded")
+
+
+def test_logs_hold_no_key(locked, capfd, monkeypatch):
+    """Whatever happens to a request, and wherever its caller put the key."""
+    client, keys = locked
+    before = structlog.get_config()
+    configure_logs("debug")
+    stranger = make_key("stranger")[1]
+    tokens = [keys[scope]["X-API-Key"] for scope in ("sample", "admin")] + [stranger]
+
+    def broken(*args):
+        raise RuntimeError(f"lost {tokens[0]} on the way")
+
+    texts = []
+    for token in tokens:
+        for headers in ({"X-API-Key": token}, {"Authorization": f"Bearer {token}"}, {"Authorization": token}):
+            for path in ("/v1/limits", "/v1/stats", "/metrics", f"/v1/jobs/{token}", f"/v1/jobs?before={token}"):
+                texts.append(client.get(path, headers=headers).text)
+            texts.append(client.post("/v1/conformers", json={"molecules": token}, headers=headers).text)
+    monkeypatch.setattr(client.app.state.quotas, "per_minute", broken)
+    texts.append(client.get("/v1/limits", headers={"X-API-Key": make_key("other")[1]}).text)  # counts wrong keys
+    assert json.loads(texts[-1])["status"] == 500
+    written = capfd.readouterr().err
+    structlog.configure(**before)
+    assert written.count('"event": "request"') >= len(texts)
+    assert "RuntimeError" in written
+    for token in tokens:
+        secret = token.split("_", 2)[2]
+        assert secret not in written
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status"),
+    [
+        ("GET", "/", {}, 307),
+        ("GET", "/nowhere", {}, 404),
+        ("PUT", "/healthz", {}, 405),
+        ("POST", "/v1/conformers", {"json": {}, "headers": {"Accept": "image/png"}}, 422),
+        ("POST", "/v1/conformers", {"json": {"molecules": [{"smiles": "C"}]}, "headers": {"Accept": "image/png"}}, 406),
+        ("POST", "/v1/conformers", {"content": b"x" * 2_000_000}, 413),
+        ("POST", "/v1/conformers", {"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415),
+        ("POST", "/v1/conformers", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 422),
+        ("GET", "/v1/jobs/x", {}, 404),
+        ("GET", "/v1/limits", {}, 200),
+        ("GET", "/metrics", {}, 200),
+        ("HEAD", "/healthz", {}, 405),
+    ],
+)
+def test_every_answer_carries_security_headers(client, method, path, more, status):
+    answer = client.request(method, path, follow_redirects=False, **more)
+    assert answer.status_code == status
+    assert HEADERS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "server" not in answer.headers
+
+
+def test_refusals_of_the_door_carry_security_headers(locked):
+    client, keys = locked
+    for path, headers, status in (("/v1/limits", {}, 401), ("/metrics", keys["sample"], 403)):
+        answer = client.get(path, headers=headers)
+        assert answer.status_code == status
+        assert HEADERS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()

@@ -3,7 +3,7 @@ from typer.testing import CliRunner
 
 from app.access.keys import is_secret, split_token
 from app.access.store import KeyStore
-from app.cli import cli
+from app.cli import cli, main
 from app.database.database import open_database
 from app.settings import Settings
 
@@ -46,6 +46,29 @@ def test_key_is_made_listed_and_revoked(run, kept):
     assert "revoked" in run("list").stdout
 
 
+def test_key_that_leaked_can_be_revoked_by_itself(run, kept):
+    token = run("create", "alice").stdout.strip()
+    done = run("revoke", token)
+    assert done.exit_code == 0
+    assert token not in done.stdout + done.stderr
+    assert kept()[0].revoked is not None
+
+
+def test_list_without_keys_says_how_to_make_one(run):
+    done = run("list")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "shapespace keys create" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("create",), ("list",), ("revoke",)], ids=lambda words: " ".join(words) or "keys"
+)
+def test_help_shows_an_example(run, words):
+    done = run(*words, "--help")
+    assert done.exit_code == 0
+    assert "Example: shapespace keys" in done.stdout
+
+
 def test_scopes_are_kept(run, kept):
     assert run("create", "scraper", "--scope", "admin").exit_code == 0
     assert run("create", "both", "--scope", "admin", "--scope", "sample").exit_code == 0
@@ -68,6 +91,26 @@ def test_key_that_makes_no_sense_is_not_made(run, kept, words, said):
     assert said in done.stderr
     assert run("list").exit_code == 0
     assert kept() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SHAPESPACE_STATE_DIR": "/proc/nowhere"}, "STATE_DIR is '/proc/nowhere', which cannot be made"),
+        ({"SHAPESPACE_DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/x"}, "the database cannot be used now"),
+    ],
+    ids=["folder", "database"],
+)
+def test_database_that_is_not_there_is_one_clear_line(monkeypatch, capsys, environment, said):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["shapespace", "keys", "list"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    words = capsys.readouterr().err
+    assert words.startswith(f"error: {said}")
+    assert "hunter2" not in words and "Traceback" not in words
 
 
 def test_unknown_key_cannot_be_revoked(run):
