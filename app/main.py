@@ -19,9 +19,10 @@ from app.access.ring import KeyRing
 from app.access.store import KeyStore
 from app.api import about, conformers, health, jobs, monitoring
 from app.api.door import Door, document_keys, needs
-from app.api.figures import figures
+from app.api.figures import figures, of_jobs
 from app.api.handlers import install_handlers, problem_of_engine
 from app.api.middleware import RequestContext
+from app.api.results import count
 from app.database.database import Database, open_database
 from app.engine.engine import Engine, EngineError
 from app.errors import problem_of
@@ -59,7 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
 
     service = build_jobs(settings, database, engine, pool)
-    metrics = Metrics(partial(figures, engine, pool))
+    metrics = Metrics(lambda: (*figures(engine, pool), *of_jobs(service.store)))
+    service.on_made = partial(count, metrics, seconds={})
     quotas = Quotas()
     ring = KeyRing(KeyStore(database).find) if settings.keys_required else None
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import torch
 
+from app.database.database import DatabaseError
 from app.engine.engine import Engine
 from app.engine.stats import EngineStats
 from app.intake.pool import ChildPool, PoolStats
+from app.jobs.store import JobStore
 from app.telemetry.metrics import Figure
 
 
@@ -39,6 +42,13 @@ def _of_engine(stats: EngineStats) -> Iterator[Figure]:
     yield Figure("engine_out_of_memory", "Batches that did not fit into memory.", stats.out_of_memory, total=True)
     for reason, count in stats.faults.items():
         yield Figure("engine_faults", "Draws that failed their checks.", count, {"reason": reason}, total=True)
+
+
+def of_jobs(store: JobStore) -> Iterator[Figure]:
+    """Jobs of all servers that share the database; none while it does not answer."""
+    with suppress(DatabaseError):
+        for state, count in store.counts().items():
+            yield Figure("jobs", "Jobs that have not ended.", count, {"state": state})
 
 
 def _of_pool(stats: PoolStats) -> Iterator[Figure]:

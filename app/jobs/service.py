@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -15,7 +15,7 @@ import structlog
 
 from app.database.database import DatabaseError
 from app.engine.engine import Engine
-from app.intake.order import Order
+from app.intake.order import Order, Outcome
 from app.intake.reading import Refusal
 from app.jobs.files import JobFiles
 from app.jobs.lease import Done, Leases
@@ -60,6 +60,7 @@ class JobService:
         self.store, self.leases, self.files = store, leases, files
         self.retention_s = retention_s
         self.closing = False
+        self.on_made: Callable[[Sequence[Outcome]], None] = lambda outcomes: None  # hears what became of each molecule
         self._engine, self._maker, self._at_once = engine, maker, at_once
         self._threads = ThreadPoolExecutor(4, "jobs")  # of its own, so that a lease never waits for a large answer
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -196,6 +197,8 @@ class JobService:
             done = Done(order.count * len(answer), returned, statuses.pop() if len(statuses) == 1 else "partial")
         if await self._insist(self.leases.finish, job_id, place, done):
             self._made.append((monotonic(), done.num_requested))
+            answers = [answer] if isinstance(answer, Refusal) else answer
+            self.on_made([Outcome(order.readings[place].name, order.count, each) for each in answers])
             self._tell()
         else:
             self._drop(job_id)

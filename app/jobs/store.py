@@ -142,6 +142,13 @@ class JobStore:
                 job.change("cancelled", self._clock())
         return job
 
+    def counts(self) -> dict[str, int]:
+        """Jobs that have not ended, by state."""
+        query = select(Job.state, func.count()).where(Job.state.in_(ACTIVE)).group_by(Job.state)
+        with self._database.read() as session:
+            found = dict(session.execute(query).tuples().all())
+        return {state: found.get(state, 0) for state in sorted(ACTIVE)}
+
     def expired(self, retention_s: float) -> Sequence[str]:
         """Ids of some jobs that ended longer ago than this."""
         query = select(Job.id).where(Job.state.in_(ENDED), Job.ended < self._clock() - retention_s)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import torch
 from prometheus_client.exposition import generate_latest
 
-from app.api.figures import figures
+from app.api.figures import figures, of_jobs
+from app.database.database import DatabaseError
 from app.engine.stats import EngineStats
 from app.intake.pool import PoolStats
 from app.telemetry.metrics import Metrics
@@ -41,6 +42,16 @@ def test_memory_of_a_gpu_is_among_them(monkeypatch):
     kinds = {key[1]: value for key, value in found.items() if key[0] == "device_memory_bytes"}
     assert kinds == {"total": 100, "free": 30, "allocated": 50, "reserved": 60}
     assert "device_memory_bytes" not in {key[0] for key in values(*parts())}
+
+
+def test_jobs_are_among_them_while_the_database_answers():
+    store = SimpleNamespace(counts=lambda: {"queued": 3, "running": 1})
+    assert {figure.labels["state"]: figure.value for figure in of_jobs(store)} == {"queued": 3, "running": 1}
+
+    def gone():
+        raise DatabaseError("gone")
+
+    assert list(of_jobs(SimpleNamespace(counts=gone))) == []
 
 
 def test_engine_that_loads_has_figures_too():

@@ -37,6 +37,17 @@ def events(client, path, after=None):
     return answer, [(int(b["id"]), b["event"], json.loads(b["data"])) for b in blocks if "data" in b]
 
 
+def test_molecules_of_jobs_are_counted_as_those_of_requests(quick):
+    client = quick()
+    totals = client.app.state.metrics.totals
+    assert client.post("/v1/conformers", json=BODY).status_code == 200
+    once = totals()
+    wait(client, submit(client))
+    twice = totals()
+    for name in ("molecules", "conformers", "failures"):
+        assert twice[name] == {kind: 2 * number for kind, number in once[name].items()}
+
+
 def test_repeated_request_is_charged_once(quick):
     client = quick(conformers_per_hour=10)
     answers = [client.post("/v1/conformers", json=BODY, headers={"Idempotency-Key": key}) for key in ("a", "a", "b")]

@@ -54,6 +54,14 @@ def test_job_is_seen_by_its_principal_only(store, order):
     assert store.find(job.id, "me").state == "queued"
 
 
+def test_jobs_are_counted_by_state_until_they_end(store, server, order):
+    assert store.counts() == {"queued": 0, "running": 0}
+    jobs = [store.submit(order, who)[0] for who in ("me", "you", "me")]
+    store.cancel(jobs[0].id, "me")
+    server.claim(order.model, False)
+    assert store.counts() == {"queued": 1, "running": 1}
+
+
 def test_too_many_jobs_are_refused_with_a_time_to_come_back(store, order):
     for _ in range(5):
         store.submit(order, "me")
