@@ -1,4 +1,4 @@
-"""The examples of the README run as they are shown."""
+"""The examples of the README, and of the page for operators, run as they are shown."""
 
 import os
 import re
@@ -13,7 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMAND = str(Path(sys.executable).parent / "shapespace")
-FENCES = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PAGES = ("README.md", "docs/operating.md")
+FENCES = [
+    fence for page in PAGES for fence in re.findall(r"```(bash|python)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+]
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,7 @@ class JobStore:
         """Jobs that have not ended, by state."""
         query = select(Job.state, func.count()).where(Job.state.in_(ACTIVE)).group_by(Job.state)
         with self._database.read() as session:
-            found = dict(session.execute(query).tuples().all())
+            found: dict[str, int] = dict(session.execute(query).all())
         return {state: found.get(state, 0) for state in sorted(ACTIVE)}
 
     def expired(self, retention_s: float) -> Sequence[str]:
