@@ -76,9 +76,9 @@ def test_weights_are_looked_for_in_the_working_directory_first(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_readme_lists_the_setting_as_it_is(name, root, monkeypatch):
+def test_page_for_operators_lists_the_setting_as_it_is(name, root, monkeypatch):
     monkeypatch.delenv(NAMES[name], raising=False)
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", (root / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", (root / "docs" / "operating.md").read_text(), re.MULTILINE)
     listed = {row[0]: row[1:] for row in rows}
     assert NAMES[name] in listed
     default = "weights" if name == "weights_dir" else str(getattr(Settings(), name)).lower()

@@ -59,10 +59,11 @@ def test_engine_that_loads_has_figures_too():
     assert values(engine, parts()[1])["ready",] == 0
 
 
-def test_dashboard_asks_for_metrics_that_exist(root, monkeypatch):
+def test_dashboard_and_page_name_metrics_that_exist(root, monkeypatch):
     for name, value in {"mem_get_info": (1, 2), "memory_allocated": 1, "memory_reserved": 1}.items():
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
-    metrics = Metrics(lambda: figures(*parts("cuda:0")))
+    store = SimpleNamespace(counts=lambda: {"queued": 3, "running": 1})
+    metrics = Metrics(lambda: (*figures(*parts("cuda:0")), *of_jobs(store)))
     metrics.count_request("/v1/conformers", "POST", 200, 1.0)
     metrics.count_refusal("overloaded")
     metrics.count_stages({"wait": 1.0})
@@ -71,7 +72,9 @@ def test_dashboard_asks_for_metrics_that_exist(root, monkeypatch):
     board = json.loads((root / "docker" / "grafana" / "dashboards" / "shapespace.json").read_text())
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     names = {name for text in asked for name in re.findall(r"\b(?:shapespace|process)_\w+", text)}
-    assert len(names) > 10
+    page = set(re.findall(r"`(shapespace_\w+)`", (root / "docs" / "operating.md").read_text()))
+    assert len(names) > 10 < len(page)
     assert names <= there
+    assert page <= {name.removesuffix("_count") for name in there}
     places = [panel["gridPos"] for panel in board["panels"]]
     assert all(place["x"] + place["w"] <= 24 for place in places)
