@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     database = open_database(settings)
     pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb, settings.parse_jobs)
     engine = Engine(
-        partial(load, settings),
+        lambda: load(leave_room(settings)),
         lambda: build_molecules(read_smiles("CCO"), 0)[0],
         settings.max_waiting,
         partial(PoolGuesser, pool),
@@ -117,6 +117,16 @@ def build_jobs(settings: Settings, database: Database, engine: Engine, pool: Chi
         settings.jobs_at_once,
         settings.job_retention_h * 3600,
     )
+
+
+def leave_room(settings: Settings) -> Settings:
+    """The same, with a core left to the child processes if nobody says how many threads the sampler shall have.
+
+    They make guesses while it works on other rows; threads of one product that wait for each other cannot share a core.
+    """
+    if settings.threads or pick_device(settings.device).type != "cpu":
+        return settings
+    return settings.model_copy(update={"threads": max(1, torch.get_num_threads() - 1)})
 
 
 def load(settings: Settings) -> Model:

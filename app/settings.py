@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     )
     model: str = Field("molecules-small", description="Name of the model in the registry.")
     device: str = Field("auto", description="`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ...")
-    threads: int = Field(0, ge=0, description="CPU threads of the sampler; 0 takes torch's default.")
+    threads: int = Field(
+        0, ge=0, description="CPU threads of the sampler; 0 takes torch's default, and the service one less."
+    )
     half: bool = Field(
         False, description="Run matrix products in bfloat16: faster on GPUs and new CPUs, results differ a little."
     )

@@ -36,7 +36,7 @@ class Engine:
         load: Makes the model; called once, in the engine's thread.
         probe: A small molecule that is sampled before the engine calls itself ready.
         max_waiting: Tickets of priority 0 or more that may wait.
-        guesser: Makes the guesser of each ticket; that of this process by default.
+        guesser: Makes the guesser of each ticket, told whether it is brief; that of this process by default.
         drain_s: Time for what is there when the service ends, s.
         stuck_after_s: A step that takes longer than this is a breakdown, s.
     """
@@ -46,7 +46,7 @@ class Engine:
         load: Callable[[], Model],
         probe: Callable[[], Molecule],
         max_waiting: int,
-        guesser: Callable[[], Guesser] = lambda: guess_all,
+        guesser: Callable[[bool], Guesser] = lambda brief: guess_all,
         drain_s: float = 10.0,
         stuck_after_s: float = 60.0,
     ) -> None:
@@ -74,7 +74,7 @@ class Engine:
         """`loading`, `ready`, `stuck`, `dead`, `failed`, `closing` or `closed`."""
         if self._state != "ready" or self._worker is None:
             return self._state
-        if not self._worker.thread.is_alive():
+        if not self._worker.alive:
             return "dead"
         return "stuck" if self._heartbeat_age_s() > self._stuck_after_s else "ready"
 
@@ -218,7 +218,7 @@ class Engine:
 
     def _begin(self, worker: Worker) -> None:
         self._worker = worker
-        worker.thread.start()
+        worker.start()
 
     def _watch(self) -> None:
         """Replace a worker that is dead or stuck; after several in vain, give up."""

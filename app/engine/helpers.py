@@ -11,7 +11,10 @@ from app.engine.work import Row, Work
 from models.draws import Draw, Draws, Path
 from models.paths import recipe_of
 
-_CALLS = 16  # of guessers at once; they wait for child processes most of the time
+_CALLS = {
+    True: 16,
+    False: 4,
+}  # of guessers at once, for brief and for bulk work; most of the time they wait for children
 Guesses = Sequence[np.ndarray | None]
 Verdicts = tuple[list[Row], list[Path], list[str | None]]
 
@@ -36,25 +39,24 @@ class Helpers:
         on_error: Callable[[Work, Exception], None],
     ) -> None:
         self._on_guesses, self._on_verdicts, self._on_error = on_guesses, on_verdicts, on_error
-        self._calls = 0
+        self._calls = dict.fromkeys(_CALLS, 0)
         self._closed = False
-        self._guessers = ThreadPoolExecutor(_CALLS, "guess")
+        self._guessers = ThreadPoolExecutor(sum(_CALLS.values()), "guess")
         # each sort has its own, so that the check of a brief request does not wait for those of a large batch
         self._checkers = {brief: ThreadPoolExecutor(1, "check") for brief in (True, False)}
 
-    @property
-    def free(self) -> bool:
+    def free(self, brief: bool) -> bool:
         """Whether another call of a guesser could begin at once."""
-        return self._calls < _CALLS
+        return self._calls[brief] < _CALLS[brief]
 
     def guess(self, work: Work, book: Draws, draws: list[Draw]) -> None:
         """Make guesses of one molecule."""
-        self._calls += 1
+        self._calls[work.brief] += 1
         self._guessers.submit(self._guess, work, book, draws)
 
-    def guessed(self) -> None:
+    def guessed(self, work: Work) -> None:
         """To be called by the worker for each answer to `guess`, since only it counts them."""
-        self._calls -= 1
+        self._calls[work.brief] -= 1
 
     def check(self, rows: list[Row], structures: list[np.ndarray]) -> None:
         """Check structures of one molecule."""

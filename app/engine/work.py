@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic
@@ -72,11 +72,11 @@ class Work:
     Args:
         ticket: The ticket.
         capacity: Tells whether it is brief.
-        guesser: Makes its guesses, if it needs any.
+        guesser: Makes what makes its guesses; told whether it is brief.
     """
 
-    def __init__(self, ticket: Ticket, capacity: Capacity, guesser: Guesser) -> None:
-        self.ticket, self.guesser = ticket, guesser
+    def __init__(self, ticket: Ticket, capacity: Capacity, guesser: Callable[[bool], Guesser]) -> None:
+        self.ticket = ticket
         self.ended = False
         self.tag_s = 0.0
         self.guessing = 0  # draws whose guesses are being made
@@ -90,6 +90,7 @@ class Work:
         sizes = [size_of(molecule.num_atoms) for molecule in ticket.molecules]
         self.cost_s = {size: capacity.draw_s(size, options) for size in set(sizes)}
         self.brief = ticket.priority >= 0 and self._sum(sizes, ticket.counts) <= capacity.brief_s
+        self.guesser = guesser(self.brief)
         self._kind_of = [Kind(self.brief, size, options.shared) for size in sizes]
         self._books: dict[Kind, list[Draws]] = {}
         for kind, book in zip(self._kind_of, self.books, strict=True):

@@ -1,7 +1,9 @@
-"""The thread that owns the device: it advances running batches one step at a time.
+"""The thread that owns the device, and its clerk.
 
-Between two steps it takes in what is new, drops what is no longer wanted, lets waiting draws join and chooses the batch
-that goes next.  Guesses and checks are made beside it.
+The first advances running batches one step at a time; between two steps it drops what is no longer wanted, lets waiting
+draws join and chooses the batch that goes next.  The clerk takes in what is new, has guesses made, and answers, also
+while a step is made, so that nobody waits for a long step of others who has no need to.  Guesses and checks are made
+beside both.
 """
 
 from __future__ import annotations
@@ -28,19 +30,19 @@ from models.draws import Draw, Draws
 from models.weights import Model
 
 log = structlog.get_logger("shapespace.engine")
-_LOOK_EVERY_S = 0.05  # for tickets that are cancelled or late while only guesses or checks are made
+_LOOK_EVERY_S = 0.05  # for tickets that are cancelled or late
 _GUESSES_AT_ONCE = 16
 _MAX_FAILURES = 20  # steps that fail one after another; then it is not the molecules
 _REFILL = 8  # a bulk batch is filled up when this part of it is free: each joining costs some time
 
 
 class Worker:
-    """One life of the thread; when it breaks down, `heir` goes on with its work.
+    """One life of the two threads; when one breaks down, `heir` goes on with its work.
 
     Args:
         model: The model.
         capacity: Of a step.
-        guesser: Makes the guesser of each ticket.
+        guesser: Makes the guesser of each ticket; told whether it is brief.
         meter: Counts.
         inbox: Messages.
         lock: Held while the books are changed, and not during steps.
@@ -50,7 +52,7 @@ class Worker:
         self,
         model: Model,
         capacity: Capacity,
-        guesser: Callable[[], Guesser],
+        guesser: Callable[[bool], Guesser],
         meter: Meter,
         inbox: Inbox[Worker],
         lock: threading.RLock,
@@ -70,12 +72,24 @@ class Worker:
             lambda verdicts: self._tell(lambda: self._settle(verdicts)),
             lambda work, error: self._tell(lambda: self.ledger.fail(work, error)),
         )
-        self.thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._news = threading.Event()  # the clerk has heard something
+        self.thread = threading.Thread(target=self._run, args=(self._turn,), name="engine", daemon=True)
+        self._clerk = threading.Thread(target=self._run, args=(self._attend,), name="clerk", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._clerk.start()
+        self.thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether both threads run."""
+        return self.thread.is_alive() and self._clerk.is_alive()
 
     def enter(self, ticket: Ticket) -> None:
         """Take in a ticket; only for calls from the inbox, as `review`."""
         try:
-            self.ledger.add(Work(ticket, self.capacity, self._guesser()))
+            self.ledger.add(Work(ticket, self.capacity, self._guesser))
         except Exception as error:
             if ticket.claim():
                 ticket.future.set_exception(error)
@@ -90,8 +104,7 @@ class Worker:
 
         Molecules that were on the device when it broke down are given up the second time.
         """
-        self._superseded = True
-        self._helpers.close()
+        self._supersede()
         other = Worker(self.model, self.capacity, self._guesser, self._meter, self._inbox, self._lock)
         struck: dict[Work, set[int]] = {}
         for row in self._stepping.rows if self._stepping else ():
@@ -103,19 +116,38 @@ class Worker:
 
     def give_back(self, refusal: EngineError) -> None:
         """End all work: what began is answered with what there is, what did not is refused; needs the lock."""
-        self._superseded = True
-        self._helpers.close()
+        self._supersede()
         self._hear()
         self.ledger.give_back(refusal)
 
-    def _run(self) -> None:
+    def _supersede(self) -> None:
+        """Both threads shall end."""
+        self._superseded = True
+        self._helpers.close()
+        self._news.set()
+        self._inbox.put(lambda worker: None)
+
+    def _run(self, turn: Callable[[], bool]) -> None:
+        """Body of both threads."""
         try:
-            while self._turn():
+            while turn():
                 pass
         except BaseException:  # whatever it is, the watchdog must find a thread that has ended
             log.error("worker_died", exc_info=True)
         finally:
             self._helpers.close()
+
+    def _attend(self) -> bool:
+        """Wait for news and do what they ask for; false at the end."""
+        self._inbox.wait(_LOOK_EVERY_S if self.ledger else None)
+        with self._lock:
+            if self._superseded:
+                return False
+            self._hear()
+            self.ledger.stop_over()
+            self._guess()
+        self._news.set()
+        return True
 
     def _turn(self) -> bool:
         """One step, or a wait for news; false at the end."""
@@ -130,7 +162,8 @@ class Worker:
                 return False
         if lane is None:
             self.beat = None
-            self._inbox.wait(_LOOK_EVERY_S if self.ledger else None)
+            self._news.wait(None if self.end_at is None else max(0.0, self.end_at - monotonic()))
+            self._news.clear()
             return True
         rows, began, made, failure = len(lane), monotonic(), [], None
         self._stepping = lane
@@ -152,9 +185,7 @@ class Worker:
 
     def _prepare(self) -> Lane | None:
         """Everything between two steps; the batch that goes next, or None."""
-        self._hear()
         self.ledger.stop_over()
-        self._guess()
         self._admit()
         turns = [Turn(lane.kind.brief, lane.used_s) for lane in self.lanes]
         return self.lanes[self._shares.choose(turns)] if turns else None
@@ -180,18 +211,19 @@ class Worker:
                 lane.join(rows)
 
     def _guess(self) -> None:
-        """Have guesses made ahead, for brief work first."""
-        if not self._helpers.free:
-            return
-        warm = [work for work in self.ledger if work.warm]
-        for work in sorted(warm, key=lambda work: (not work.brief, work.tag_s)):
-            while self._helpers.free and (found := work.take_unguessed(_GUESSES_AT_ONCE)) is not None:
-                if not work.begin():
-                    break
-                self._helpers.guess(work, *found)
+        """Have guesses made ahead."""
+        for brief in (True, False):
+            if not self._helpers.free(brief):
+                continue
+            warm = [work for work in self.ledger if work.warm and work.brief == brief]
+            for work in sorted(warm, key=lambda work: work.tag_s):
+                while self._helpers.free(brief) and (found := work.take_unguessed(_GUESSES_AT_ONCE)) is not None:
+                    if not work.begin():
+                        break
+                    self._helpers.guess(work, *found)
 
     def _take_guesses(self, work: Work, book: Draws, draws: list[Draw], guesses: Guesses) -> None:
-        self._helpers.guessed()
+        self._helpers.guessed(work)
         if work.ended:
             return
         work.add_guesses(book, draws, guesses)

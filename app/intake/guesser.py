@@ -24,10 +24,11 @@ class PoolGuesser:
 
     Args:
         pool: The children.
+        urgent: Whether its jobs begin before those that nobody waits for at the screen.
     """
 
-    def __init__(self, pool: ChildPool) -> None:
-        self._pool = pool
+    def __init__(self, pool: ChildPool, urgent: bool = True) -> None:
+        self._pool, self._urgent = pool, urgent
         self._lost: set[int] = set()  # by identity: the caller holds the molecules while it samples them
 
     def __call__(
@@ -53,7 +54,7 @@ class PoolGuesser:
                     k, part = left.popleft()
                     if id(molecules[k]) not in self._lost:
                         job = Embedding(molecules[k], tuple(seeds[k][part]), recipe)
-                        running[self._pool.submit(job)] = k, part
+                        running[self._pool.submit(job, self._urgent)] = k, part
                 for future in wait(running, _LOOK_EVERY_S, FIRST_COMPLETED).done:
                     k, part = running.pop(future)
                     found = future.result()

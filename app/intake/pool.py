@@ -7,13 +7,11 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from typing import Any
 
 from app.intake.child import Child
 from app.intake.job import Answer, Job, Loss
+from app.intake.queue import Queue
 from app.intake.reading import Reading, Refusal
 from models.structure import Molecule
 
@@ -48,7 +46,8 @@ class ChildPool:
     molecule that RDKit chews on for seconds holds nobody up, as long as there are no more of them than children.
 
     Args:
-        processes: Number of jobs that have a turn at once; twice as many processes, and a spare one, may run.
+        processes: Number of jobs that have a turn at once, and one more where some are urgent and some are not, so that
+            who waits at the screen does not wait for others; twice as many processes, and a spare one, may run.
         timeout_s: Processor time for one job of patience 1, s; by the clock it may take twice as long.
         memory_mb: Address space of a child, MB.
         max_jobs: Jobs that a process does before it is replaced, so that what RDKit leaks stays small.
@@ -62,9 +61,9 @@ class ChildPool:
         self._busy: set[Child] = set()
         self._lock = threading.Lock()
         self._closed = False
-        self._turn, self._slow_turn = threading.Semaphore(processes), threading.Semaphore(processes)
+        self._turn, self._slow_turn = threading.Semaphore(processes + 1), threading.Semaphore(processes)
         self._slow, self._done, self._losses = 0, 0, Counter[str]()
-        self._jobs: SimpleQueue[tuple[Future[Any], Job[Any]] | None] = SimpleQueue()
+        self._waiting = Queue(processes)
 
     def __len__(self) -> int:
         """Number of jobs that have a turn at once."""
@@ -74,24 +73,28 @@ class ChildPool:
         """Start the children; returns at once, they load in the background."""
         for child in self._idle:
             child.spawn()
-        for _ in range(2 * self._processes):
+        for _ in range(2 * self._processes + 1):
             threading.Thread(target=self._work, name="intake", daemon=True).start()
 
     def stats(self) -> PoolStats:
         """A picture of this moment."""
         with self._lock:
             running, children = len(self._busy), len(self._busy) + len(self._idle)
-            return PoolStats(children, running, self._slow, self._jobs.qsize(), self._done, dict(self._losses))
+            return PoolStats(children, running, self._slow, len(self._waiting), self._done, dict(self._losses))
 
-    def submit(self, job: Job[Answer]) -> Future[Answer]:
+    def submit(self, job: Job[Answer], urgent: bool = True) -> Future[Answer]:
         """Do one job, in the order of submission; the future never carries an exception of the chemistry.
 
         Callers with many jobs keep only as many here as there are children, so that callers take turns.
+
+        Args:
+            job: What to do.
+            urgent: Whether somebody waits for it at the screen; other jobs let some that come later go first.
         """
         future: Future[Answer] = Future()
         with self._lock:
             if not self._closed:
-                self._jobs.put((future, job))
+                self._waiting.put((future, job), urgent)
                 return future
         future.set_result(job.lost(Loss("unavailable")))
         return future
@@ -119,11 +122,8 @@ class ChildPool:
         """Kill the children; what waits is dropped."""
         with self._lock:
             self._closed = True
-            with suppress(Empty):
-                while item := self._jobs.get_nowait():
-                    item[0].cancel()
-            for _ in range(2 * self._processes):
-                self._jobs.put(None)
+            for future, _ in self._waiting.close():
+                future.cancel()
             for child in (*self._idle, *self._busy):
                 child.kill()
 
@@ -131,17 +131,19 @@ class ChildPool:
         """Body of a thread: it waits for its turn, then for a job."""
         while True:
             self._turn.acquire()
-            item = self._jobs.get()
+            item, urgent = self._waiting.take()
             if item is None:
                 self._turn.release()
                 return
             future, job = item
             turn = self._turn
             if future.set_running_or_notify_cancel():
-                turn = self._do(future, job)
+                turn = self._do(future, job, urgent)
+            if turn is self._turn:
+                self._waiting.done(urgent)
             turn.release()
 
-    def _do(self, future: Future[Answer], job: Job[Answer]) -> threading.Semaphore:
+    def _do(self, future: Future[Answer], job: Job[Answer], urgent: bool) -> threading.Semaphore:
         """Do one job; what is to be released after it."""
         turn = self._turn
 
@@ -149,6 +151,7 @@ class ChildPool:
             nonlocal turn
             if self._slow_turn.acquire(blocking=False):
                 turn = self._slow_turn
+                self._waiting.done(urgent)
                 with self._lock:
                     self._slow += 1
                     if not self._idle:

@@ -65,7 +65,7 @@ class Maker:
 
     async def _make(self, order: Order, place: int, interactive: bool) -> list[Ensemble] | Refusal:
         async with self._reading:
-            read = await asyncio.wrap_future(self._pool.submit(order.readings[place]))
+            read = await asyncio.wrap_future(self._pool.submit(order.readings[place], interactive))
         if isinstance(read, Refusal):
             if read.reason == "intake_unavailable":
                 raise NotNowError(read.detail)

@@ -344,7 +344,7 @@ class LocalPool(ChildPool):
     def start(self) -> None:
         pass
 
-    def submit(self, job: Job) -> Future:
+    def submit(self, job: Job, urgent: bool = True) -> Future:
         return self._thread.submit(job.run)
 
     def close(self) -> None:

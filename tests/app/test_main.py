@@ -9,7 +9,7 @@ from app.access.keys import make_key
 from app.access.store import KeyStore
 from app.api.middleware import HEADERS
 from app.engine.engine import EngineError
-from app.main import create_app, load
+from app.main import create_app, leave_room, load
 from app.settings import Settings
 from app.telemetry.logs import configure_logs
 
@@ -198,3 +198,9 @@ def test_refusals_of_the_door_carry_security_headers(locked):
         answer = client.get(path, headers=headers)
         assert answer.status_code == status
         assert HEADERS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
+
+
+@pytest.mark.parametrize(("cores", "asked", "given"), [(1, 0, 1), (2, 0, 1), (16, 0, 15), (16, 16, 16)])
+def test_sampler_leaves_a_core_to_the_children_unless_it_is_told_otherwise(monkeypatch, cores, asked, given):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    assert leave_room(Settings(device="cpu", threads=asked)).threads == given

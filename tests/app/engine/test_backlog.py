@@ -12,7 +12,7 @@ COSTS = Capacity(overhead_s=1e-3, token_s=1e-5, pair_s=0.0, max_pairs=10**6)
 
 @pytest.fixture
 def work_of(ticket):
-    return lambda *smiles, **fields: Work(ticket(*smiles, **fields), COSTS, guess_all)
+    return lambda *smiles, **fields: Work(ticket(*smiles, **fields), COSTS, lambda brief: guess_all)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def helpers(answers):
 
 
 def test_guesses_are_those_of_the_recipe(helpers, answers, ticket):
-    work = Work(ticket("OCCN", count=2, seed=5, **WARM), COSTS, guess_all)
+    work = Work(ticket("OCCN", count=2, seed=5, **WARM), COSTS, lambda brief: guess_all)
     book, draws = work.take_unguessed(2)
     helpers.guess(work, book, draws)
     answer = answers[0].get(timeout=PATIENCE_S)
@@ -39,7 +39,7 @@ def test_guesses_are_those_of_the_recipe(helpers, answers, ticket):
 
 
 def test_structures_are_checked_elsewhere(helpers, answers, network, ticket):
-    work = Work(ticket("CCO", count=2), COSTS, guess_all)
+    work = Work(ticket("CCO", count=2), COSTS, lambda brief: guess_all)
     rows = work.take(work.kinds[0], 2)
     good = next(iter(network.known.values()))
     helpers.check(rows, [good, 2 * good])
@@ -52,7 +52,7 @@ def test_errors_are_told_with_the_work(helpers, answers, ticket):
     def broken(*_):
         raise RuntimeError("no children")
 
-    work = Work(ticket("CCO", start="etkdg", start_time=0.5), COSTS, broken)
+    work = Work(ticket("CCO", start="etkdg", start_time=0.5), COSTS, lambda brief: broken)
     book, draws = work.take_unguessed(1)
     helpers.guess(work, book, draws)
     whose, error = answers[2].get(timeout=PATIENCE_S)
@@ -67,16 +67,33 @@ def test_only_so_many_guessers_are_called_at_once(helpers, answers, ticket):
         assert free.wait(PATIENCE_S)
         return [[None] for _ in molecules]
 
-    work = Work(ticket("CCO", count=100, start="etkdg", start_time=0.5), COSTS, guesser)
+    work = Work(ticket("CCO", count=100, start="etkdg", start_time=0.5), COSTS, lambda brief: guesser)
     calls = 0
-    while helpers.free:
+    while helpers.free(work.brief):
         helpers.guess(work, *work.take_unguessed(1))
         calls += 1
     free.set()
     for _ in range(calls):
         answers[0].get(timeout=PATIENCE_S)
-        helpers.guessed()
-    assert helpers.free
+        helpers.guessed(work)
+    assert helpers.free(work.brief)
+
+
+def test_guesses_of_brief_work_do_not_wait_for_those_of_bulk_work(helpers, answers, ticket):
+    free = threading.Event()
+
+    def held(molecules, seeds, check_stop, recipe):
+        assert free.wait(PATIENCE_S)
+        return [[None] for _ in molecules]
+
+    bulk = Work(ticket("CCO", count=100, priority=-1, **WARM), COSTS, lambda brief: held)
+    brief = Work(ticket("CCO", **WARM), COSTS, lambda brief: guess_all)
+    while helpers.free(bulk.brief):
+        helpers.guess(bulk, *bulk.take_unguessed(1))
+    assert helpers.free(brief.brief)
+    helpers.guess(brief, *brief.take_unguessed(1))
+    assert answers[0].get(timeout=PATIENCE_S)[0] is brief
+    free.set()
 
 
 def test_closing_ends_the_guesses_that_are_made(helpers, answers, ticket):
@@ -87,7 +104,7 @@ def test_closing_ends_the_guesses_that_are_made(helpers, answers, ticket):
             begun.set()
             check_stop()
 
-    work = Work(ticket("CCO", start="etkdg", start_time=0.5), COSTS, guesser)
+    work = Work(ticket("CCO", start="etkdg", start_time=0.5), COSTS, lambda brief: guesser)
     helpers.guess(work, *work.take_unguessed(1))
     assert begun.wait(PATIENCE_S)
     helpers.close()

@@ -15,7 +15,7 @@ def lane_of(model):
     """A lane with the rows of some tickets of one kind."""
 
     def build(*tickets):
-        works = [Work(ticket, COSTS, guess_all) for ticket in tickets]
+        works = [Work(ticket, COSTS, lambda brief: guess_all) for ticket in tickets]
         (kind,) = {kind for work in works for kind in work.kinds}
         lane = Lane(model, kind)
         for work in works:
@@ -74,7 +74,7 @@ def test_split_lane_begins_again_in_halves_that_nobody_joins(lane_of, network, t
 def test_no_row_is_lost_when_a_step_fails(lane_of, network, ticket):
     lane, _ = lane_of(ticket("CCO", count=2, steps=3))
     lane.step()
-    late = Work(ticket("CCN", steps=2), COSTS, guess_all)
+    late = Work(ticket("CCN", steps=2), COSTS, lambda brief: guess_all)
     lane.join(late.take(lane.kind, 9))
     network.breaks = lambda counts: RuntimeError("no")
     with pytest.raises(RuntimeError):

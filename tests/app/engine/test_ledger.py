@@ -23,7 +23,7 @@ def entered(ledger, ticket):
     """Enter a ticket; its work."""
 
     def enter(*smiles, **fields):
-        ledger.add(Work(ticket(*smiles, **fields), COSTS, guess_all))
+        ledger.add(Work(ticket(*smiles, **fields), COSTS, lambda brief: guess_all))
         return list(ledger)[-1]
 
     return enter

@@ -13,7 +13,7 @@ WARM = {"start": "etkdg", "start_time": 0.8}
 
 @pytest.fixture
 def work_of(ticket):
-    return lambda *smiles, **fields: Work(ticket(*smiles, **fields), COSTS, guess_all)
+    return lambda *smiles, **fields: Work(ticket(*smiles, **fields), COSTS, lambda brief: guess_all)
 
 
 def settle(rows, fault=None):

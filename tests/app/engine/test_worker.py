@@ -315,7 +315,7 @@ def test_guesses_are_made_while_the_device_works(build, network, ticket):
         assert free.wait(PATIENCE_S)
         return guess_all(molecules, seeds, check_stop, recipe)
 
-    engine = build(guesser=lambda: guesser)
+    engine = build(guesser=lambda brief: guesser)
     warm, cold = ticket("CCO", **WARM), ticket("CCN")
     engine.submit(warm)
     assert asked.wait(PATIENCE_S)
@@ -329,16 +329,16 @@ def test_guesses_are_made_while_the_device_works(build, network, ticket):
 def test_each_ticket_has_its_own_guesser(build, ticket):
     made = []
 
-    def guesser():
-        made.append(object())
+    def guesser(brief):
+        made.append(brief)
         return guess_all
 
     engine = build(guesser=guesser)
-    for _ in range(2):
-        one = ticket("CCO", **WARM)
+    for priority in (0, -1):
+        one = ticket("CCO", priority=priority, **WARM)
         engine.submit(one)
         answer(one)
-    assert len(made) == 2
+    assert made == [True, False]
 
 
 def test_draws_without_a_guess_begin_at_noise_as_in_the_bare_pipeline(build, network, model, ticket):
@@ -352,7 +352,7 @@ def test_draws_without_a_guess_begin_at_noise_as_in_the_bare_pipeline(build, net
             for m, part, own in zip(molecules, seeds, found, strict=True)
         ]
 
-    engine = build(guesser=lambda: guesser)
+    engine = build(guesser=lambda brief: guesser)
     one = ticket("CCO", "CCN", "C", count=[20, 2, 0], seed=1000, **WARM)
     engine.submit(one)
     made = answer(one)
@@ -369,7 +369,7 @@ def test_guesser_that_fails_costs_its_ticket_only(build, ticket):
     def guesser(*_):
         raise RuntimeError("no children")
 
-    engine = build(guesser=lambda: guesser)
+    engine = build(guesser=lambda brief: guesser)
     bad, good = ticket("CCO", **WARM), ticket("CCO")
     for each in (bad, good):
         engine.submit(each)
@@ -389,7 +389,7 @@ def test_cancelled_ticket_also_ends_its_guesses(build, ticket, patient):
         finally:
             ended.append(True)
 
-    engine = build(guesser=lambda: guesser)
+    engine = build(guesser=lambda brief: guesser)
     one = ticket("CCO", **WARM)
     engine.submit(one)
     time.sleep(0.05)
@@ -401,10 +401,10 @@ def test_cancelled_ticket_also_ends_its_guesses(build, ticket, patient):
 def test_many_small_requests_beside_a_job_of_ten_thousand(build, capacity, network, ticket, monkeypatch):
     """All small ones end long before the job, and the job has moved on meanwhile."""
     monkeypatch.setattr("models.draws.find_faults", lambda molecule, limits, structures: [None] * len(structures))
-    capacity(Capacity(overhead_s=1e-3, token_s=1e-6, pair_s=0.0, max_pairs=256 * 16**2))
+    capacity(Capacity(overhead_s=1e-3, token_s=1e-6, pair_s=0.0, max_pairs=32 * 8**2))
     engine = build(max_waiting=2000)
     done = []
-    job = ticket("O", count=10_000, steps=2)
+    job = ticket("O", count=10_000, steps=1)
     engine.submit(job)
     small = [ticket("CC", seed=k, steps=2) for k in range(1000)]
     for each in small:

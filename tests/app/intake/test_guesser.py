@@ -36,9 +36,9 @@ def jobs(pool, monkeypatch):
     """What is asked of the children, as (SMILES, seeds)."""
     asked, submit = [], pool.submit
 
-    def remember(job):
+    def remember(job, urgent):
         asked.append((job.molecule.smiles, job.seeds))
-        return submit(job)
+        return submit(job, urgent)
 
     monkeypatch.setattr(pool, "submit", remember)
     return asked
@@ -72,7 +72,7 @@ def test_seeds_of_a_molecule_are_split_over_the_children(pool, jobs, count, size
 def test_jobs_of_large_molecules_and_of_many_tries_have_few_seeds(pool, monkeypatch, smiles, recipe, size):
     sizes = []
 
-    def submit(job):
+    def submit(job, urgent=True):
         sizes.append(len(job.seeds))
         done = Future()
         done.set_result([None] * len(job.seeds))
@@ -128,7 +128,7 @@ def test_stop_ends_the_waiting_while_a_child_works(pool, sabotage):
 def test_jobs_that_wait_when_the_work_is_ended_are_taken_back(pool, monkeypatch):
     waiting = []
 
-    def submit(job):
+    def submit(job, urgent=True):
         waiting.append(Future())
         return waiting[-1]
 
