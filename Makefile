@@ -7,7 +7,7 @@ RUN ?= runs/molecules-small
 GPU_BUNDLE ?= --split
 SOAK_MINUTES ?= 10
 
-.PHONY: help serve test soak lint audit fix install install-dev wheel gpu-bundle clean
+.PHONY: help serve test soak lint audit fix install install-dev wheel kills gpu-bundle clean
 
 help:  ## List the recipes
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ install-dev: .venv/installed-dev  ## Virtual environment for developers
 
 wheel: .venv/installed-dev  ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .
+
+kills: .venv/installed-dev  ## Kill servers 200 times in the middle of jobs, on SQLite and on PostgreSQL (half an hour)
+	$(BIN)/python -m pytest -m slow tests/app/jobs/test_kills.py -n 0 -s
 
 gpu-bundle: .venv/installed  ## Pack a training run for a bare GPU machine (RUN, GPU_BUNDLE)
 	$(BIN)/shapespace gpu-bundle --run $(RUN) --out dist/gpu-bundle $(GPU_BUNDLE)

@@ -118,7 +118,9 @@ class Settings(BaseSettings):
     )
     max_jobs: int = Field(1000, ge=1, description="Jobs that may be queued or running; more get 503.")
     jobs_at_once: int = Field(4, ge=1, description="Jobs of one server that run at once; others are queued.")
-    job_in_flight: int = Field(1024, ge=64, description="Conformers of jobs that may be with the sampler at once.")
+    job_in_flight: int = Field(
+        1024, ge=1, description="Conformers of jobs that may be with the sampler at once, or one molecule with more."
+    )
     job_lease_s: float = Field(15.0, gt=0, description="Time after which a silent server's jobs are taken over, s.")
     job_retention_h: float = Field(
         72.0, gt=0, description="Time for which a job and its result are kept after its end, h."

@@ -106,7 +106,7 @@ def _outcomes(files: JobFiles, job: Job) -> list[Outcome]:
         if molecule.refusal is not None:
             outcomes.append(Outcome(molecule.name, molecule.num_requested, Refusal(**molecule.refusal)))
         elif molecule.sequence is not None:
-            made = files.read(job.id, molecule.place)
+            made = files.read(job.id, molecule.file or "")
             outcomes.extend(Outcome(molecule.name, ensemble.requested, ensemble) for ensemble in made)
         elif job.state in ENDED:
             reason = (job.problem or {"reason": job.state})["reason"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -22,6 +23,7 @@ from app.jobs.service import JobService
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 _PING_EVERY = 15  # looks
 _LOOK_EVERY_S = 1.0
+_PAUSE_S = 0.1  # so that many streams of a fast job leave the database alone
 _RETRY_MS = 2000
 
 
@@ -128,6 +130,7 @@ async def _stream(service: JobService, job_id: str, after: int) -> AsyncIterator
     yield format_sse_event(retry=_RETRY_MS)
     idle = 0
     while not service.closing:
+        changes = service.changes
         try:
             job, molecules = await service.call(service.store.events, job_id, after)
             outlook = await service.outlook(job)
@@ -146,4 +149,6 @@ async def _stream(service: JobService, job_id: str, after: int) -> AsyncIterator
         if idle == _PING_EVERY:
             idle = 0
             yield KEEPALIVE_COMMENT
-        await service.news(_LOOK_EVERY_S)
+        await asyncio.sleep(_PAUSE_S)
+        if service.changes == changes:
+            await service.news(_LOOK_EVERY_S)

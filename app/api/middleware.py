@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from time import monotonic
 
@@ -23,6 +24,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _POLICY = "default-src 'none'; frame-ancestors 'none'"  # answers that are data load nothing
+_JOB_ID = re.compile(r"(?<=/v1/jobs/)([\w-]{8})[\w-]+")  # who knows all of it may see the job
 log = structlog.get_logger("shapespace.http")
 
 
@@ -102,7 +104,8 @@ class RequestContext:
             self.metrics.count_refusal(reason)
         more = {name: value for name, value in {"reason": reason, "principal": who}.items() if value}
         write = log.debug if scope["path"] in _PROBES else log.info  # probes come every few seconds
-        write("request", method=scope["method"], path=scope["path"], status=status, seconds=round(seconds, 4), **more)
+        path = _JOB_ID.sub(r"\1...", scope["path"])
+        write("request", method=scope["method"], path=path, status=status, seconds=round(seconds, 4), **more)
 
 
 def too_large(size: int | None, allowed: int) -> Problem:

@@ -18,6 +18,8 @@ from app.settings import Settings, SettingsError
 
 _WAIT_S = 10  # for a lock or a connection
 _READ = "shapespace_read"
+# of libpq: a server that vanished without a word is noticed within half a minute, also in the middle of a statement
+_SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 
 
 class Base(DeclarativeBase):
@@ -46,7 +48,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = _parse(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        wait = {"timeout": _WAIT_S} if self.is_sqlite else {"connect_timeout": _WAIT_S}
+        wait: dict[str, Any] = {"timeout": _WAIT_S} if self.is_sqlite else {"connect_timeout": _WAIT_S, **_SILENCE}
         try:
             self._engine = create_engine(self.url, pool_pre_ping=True, pool_timeout=_WAIT_S, connect_args=wait)
         except ImportError as error:
@@ -92,6 +94,13 @@ class Database:
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
+
+
+def now(session: Session) -> float:
+    """Time of the database, which all its servers share, in seconds since 1970."""
+    on_sqlite = session.get_bind().dialect.name == "sqlite"
+    clock = "(julianday('now') - 2440587.5) * 86400.0" if on_sqlite else "extract(epoch FROM clock_timestamp())"
+    return float(session.execute(text(f"SELECT {clock}")).scalar_one())
 
 
 def open_database(settings: Settings) -> Database:

@@ -13,7 +13,9 @@ from app.intake.job import Answer, Job, Loss
 from app.intake.worker import work
 
 _START_TIMEOUT_S = 60.0  # importing RDKit on a busy machine
+_STARTS = 5  # times as long, before it is given up: who is killed while it loads never gets ready
 _WALL = 2.0  # times the processor time; more, and a job that shares its core is not given enough
+_KILLED = Loss("died", "killed from outside")
 
 
 class Child:
@@ -29,7 +31,7 @@ class Child:
         self._lock = threading.Lock()
         self._closed = False
         self._process: SpawnProcess | None = None
-        self._ready = False
+        self._ready, self._late = False, 0
 
     @property
     def warm(self) -> bool:
@@ -49,7 +51,7 @@ class Child:
             process.start()
             self._process = process
             far_end.close()
-            self._ready, self.jobs = False, 0
+            self._ready, self._late, self.jobs = False, 0, 0
 
     def ask(
         self,
@@ -60,13 +62,29 @@ class Child:
     ) -> Answer | Loss:
         """Send one job and wait for the answer; a child that is late or dead is replaced.
 
+        A job whose child was killed by somebody else, such as the kernel when it runs out of memory, is done once more:
+        it may not be to blame, and the same input has the same answer.
+
         Args:
             job: What to do.
             limit_s: Processor time for a job of patience 1, s; by the clock it may take twice as long.
             quick_s: A job that takes longer than this is a slow one, s.
             on_slow: Called once for a slow job, while it goes on.
         """
-        limit_s *= job.patience
+        called = False
+
+        def call_once() -> None:
+            nonlocal called
+            if not called:
+                called = True
+                on_slow()
+
+        answer = self._ask(job, limit_s * job.patience, quick_s, call_once)
+        if answer is _KILLED:
+            answer = self._ask(job, limit_s * job.patience, quick_s, call_once)
+        return answer
+
+    def _ask(self, job: Job[Answer], limit_s: float, quick_s: float, on_slow: Callable[[], None]) -> Answer | Loss:
         try:
             self.spawn()
             if not self._ready:
@@ -86,13 +104,17 @@ class Child:
             self._restart()
             return Loss("late", f"{limit_s * _WALL:g} s")
         except TimeoutError:
-            self._restart()
+            self._late += 1
+            if self._late >= _STARTS:  # else it goes on loading, for the next job
+                self._restart()
             return Loss("unavailable")
         except (EOFError, OSError):
             code = self._restart()
             if self._closed:  # by us, so the job is not to blame
                 return Loss("unavailable")
-            return Loss("late", f"{limit_s:g} s") if code == -signal.SIGPROF else Loss("died")
+            if code == -signal.SIGPROF:
+                return Loss("late", f"{limit_s:g} s")
+            return _KILLED if code == -signal.SIGKILL else Loss("died")
 
     def kill(self) -> None:
         """End the process for good."""

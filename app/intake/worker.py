@@ -9,8 +9,10 @@ import logging
 import os
 import resource
 import signal
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 from app.intake.job import Job, Loss
 
@@ -33,13 +35,15 @@ def work(connection: Connection, memory_mb: int) -> None:
     for name in LOADED:
         import_module(name)
     logging.getLogger("rdkit").handlers.clear()  # its words go into the refusals
+    with suppress(EOFError, ConnectionError):  # there is no parent any more
+        _answer(connection, memory_mb)
+
+
+def _answer(connection: Connection, memory_mb: int) -> NoReturn:
     connection.send(None)
     while True:
-        try:
-            job: Job[object]
-            job, limit_s = connection.recv()
-        except EOFError:
-            return
+        job: Job[object]
+        job, limit_s = connection.recv()
         signal.setitimer(signal.ITIMER_PROF, limit_s)  # SIGPROF, unhandled; RLIMIT_CPU would count whole seconds
         try:
             answer = job.run()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, TypeVarTuple
+from typing import Any, Literal, TypeVarTuple
 
 from sqlalchemy import Select, func, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
-from app.database.database import Database
+from app.database.database import Database, now
 from app.jobs.record import Job, JobMolecule
 
 MAX_TAKEOVERS = 25  # without one more molecule done: the job itself seems to end its servers
 Columns = TypeVarTuple("Columns")
+Verdict = Literal["recorded", "known", "lost"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Done:
     num_returned: int
     status: str
     refusal: dict[str, Any] | None = None
+    file: str | None = None
 
 
 class Leases:
@@ -37,10 +38,12 @@ class Leases:
         database: Of the jobs.
         owner: This server.
         lease_s: How long a server may be silent before others take its jobs, s.
-        clock: Seconds since 1970; servers that share a database must agree on it to a fraction of the lease.
+        clock: Seconds since 1970; by default that of the database, so that the clocks of servers may differ.
     """
 
-    def __init__(self, database: Database, owner: str, lease_s: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, database: Database, owner: str, lease_s: float, clock: Callable[[], float] | None = None
+    ) -> None:
         self._database, self._owner, self.lease_s, self._clock = database, owner, lease_s, clock
 
     def claim(self, model: str, interactive: bool = False) -> Job | None:
@@ -53,9 +56,9 @@ class Leases:
             model: That it has.
             interactive: Only jobs that somebody waits for.
         """
-        now = self._clock()
         with self._database.write() as session:
-            silent = select(Job).where(Job.state == "running", Job.model == model, Job.lease_until < now)
+            at = self._now(session)
+            silent = select(Job).where(Job.state == "running", Job.model == model, Job.lease_until < at)
             for query in (silent.order_by(Job.created), in_turn(select(Job), model)):
                 if interactive:
                     query = query.where(Job.interactive)
@@ -69,11 +72,11 @@ class Leases:
             if job.takeovers > MAX_TAKEOVERS:
                 detail = f"its server ended {MAX_TAKEOVERS} times without one more molecule done"
                 job.problem = {"reason": "abandoned", "detail": detail}
-                job.change("failed", now)
+                job.change("failed", at)
                 return None
             if job.state == "queued":
-                job.change("running", now)
-            job.owner, job.lease_until = self._owner, now + self.lease_s
+                job.change("running", at)
+            job.owner, job.lease_until = self._owner, at + self.lease_s
         return job
 
     def waiting(self, job_id: str) -> list[int]:
@@ -86,38 +89,44 @@ class Leases:
         """Renew the leases of the jobs that this server works on; those that are still its own."""
         own = update(Job).where(Job.id.in_(job_ids), Job.owner == self._owner, Job.state == "running")
         with self._database.write() as session:
-            return set(session.scalars(own.values(lease_until=self._clock() + self.lease_s).returning(Job.id)))
+            until = self._now(session) + self.lease_s
+            return set(session.scalars(own.values(lease_until=until).returning(Job.id)))
 
-    def finish(self, job_id: str, place: int, done: Done) -> bool:
+    def finish(self, job_id: str, place: int, done: Done) -> Verdict:
         """Record that a molecule is done, once; with the last one the job is done.
 
         Returns:
-            Whether the job is still this server's own; if not, nothing is recorded.
+            `recorded`; or `known` when it was done before, so that what was made now does not count; or `lost` when
+            the job is not this server's own any more, and nothing that it makes of it will count.
         """
         with self._database.write() as session:
             job = session.get(Job, job_id, with_for_update=True)
             if job is None or job.state != "running" or job.owner != self._owner:
-                return False
+                return "lost"
             molecule = session.get_one(JobMolecule, (job_id, place))
-            if molecule.sequence is not None:
-                return True
+            if molecule.sequence is not None:  # by this call, whose answer was lost, or by an earlier one
+                return "recorded" if molecule.file == done.file else "known"
             job.sequence += 1
-            molecule.sequence, molecule.status, molecule.refusal = job.sequence, done.status, done.refusal
+            molecule.sequence, molecule.status = job.sequence, done.status
+            molecule.refusal, molecule.file = done.refusal, done.file
             job.num_conformers += done.num_requested - molecule.num_requested
             molecule.num_requested, molecule.num_returned = done.num_requested, done.num_returned
             job.num_done, job.takeovers = job.num_done + 1, 0
             job.num_returned += done.num_returned
             job.num_conformers_done += done.num_requested
             if job.num_done == job.num_molecules:
-                job.change("done", self._clock())
-        return True
+                job.change("done", self._now(session))
+        return "recorded"
 
     def release(self) -> None:
         """Give all jobs of this server back to the queue, with what is done of them."""
         own = select(Job).where(Job.owner == self._owner, Job.state == "running").with_for_update()
         with self._database.write() as session:
             for job in session.scalars(own):
-                job.change("queued", self._clock())
+                job.change("queued", self._now(session))
+
+    def _now(self, session: Session) -> float:
+        return now(session) if self._clock is None else self._clock()
 
 
 def in_turn(query: Select[*Columns], model: str) -> Select[*Columns]:

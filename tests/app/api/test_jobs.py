@@ -1,7 +1,9 @@
+import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from app.api.deferred import principal_of
@@ -349,3 +351,77 @@ def test_result_that_cannot_be_read_is_a_503(quick, tmp_path):
     (tmp_path / "state" / "results").rename(tmp_path / "away")
     answer = client.get(f"{path}/result")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:shapespace:problem:storage_unavailable")
+
+
+def test_job_that_waits_its_turn_is_cancelled_at_once(quick, tools):
+    engine = tools.QuickEngine(tickets=0)
+    client = quick(engine, jobs_at_once=1)
+    paths = [submit(client, molecules=[{"smiles": "C"}]) for _ in range(3)]
+    wait(client, paths[0], lambda job: job["state"] == "running")
+    assert client.get(paths[2]).json()["queue_position"] == 1
+    assert client.delete(paths[1]).json()["state"] == "cancelled"
+    job = client.get(paths[1]).json()
+    assert (job["started"], job["queue_position"], job["progress"]["molecules_done"]) == (None, None, 0)
+    assert client.get(paths[2]).json()["queue_position"] == 0
+    assert events(client, paths[1])[1][-1][2]["state"] == "cancelled"
+    assert len(engine.tickets) == 1
+
+
+def test_results_that_cannot_be_kept_are_a_503_and_nothing_is_lost(quick, monkeypatch):
+    client = quick()
+    files, full = client.app.state.jobs.files, [True]
+
+    def unless_full(work):
+        def done(*words):
+            if full:
+                raise OSError(28, "No space left on device")
+            return work(*words)
+
+        return done
+
+    monkeypatch.setattr(files, "write", unless_full(files.write))
+    monkeypatch.setattr(files, "probe", unless_full(files.probe))
+    path = submit(client)
+    wait(client, path, lambda job: client.app.state.jobs._trouble)
+    answer = client.post("/v1/conformers", json=BODY, headers={"Prefer": "respond-async"})
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:shapespace:problem:storage_unavailable")
+    assert "No space left" in answer.json()["detail"]
+    assert client.post("/v1/conformers", json=BODY).status_code == 200
+    assert client.get(path).json()["state"] == "running"
+    full.clear()
+    assert wait(client, path)["progress"]["conformers_returned"] == 6
+    wait(client, submit(client))
+
+
+def test_stream_whose_reader_is_gone_ends(tools, quick_app, listen):
+    app = quick_app(tools.QuickEngine(tickets=0))
+    service, looks = app.state.jobs, []
+    plain = service.store.events
+    service.store.events = lambda *words: looks.append(words) or plain(*words)
+    with httpx.Client(base_url=listen(app)) as client:
+        path = submit(client)
+        with client.stream("GET", f"{path}/events") as stream:
+            next(stream.iter_lines())
+        end, before = time.monotonic() + 60, -1
+        while before != len(looks):  # a stream looks every second
+            assert time.monotonic() < end
+            before = len(looks)
+            time.sleep(1.5)
+    assert looks
+
+
+def test_download_goes_on_when_its_job_expires(quick_app, listen, tmp_path):
+    app = quick_app()
+    with httpx.Client(base_url=listen(app)) as client:
+        path = submit(client, molecules=[{"smiles": "C" * 20}], num_conformers=900)
+        wait(client, path)
+        whole = client.get(f"{path}/result", headers=SDF).content
+        assert len(whole) > 2**22  # more than fits between here and there
+        with client.stream("GET", f"{path}/result", headers=SDF) as stream:
+            chunks = stream.iter_bytes(2**16)
+            part = next(chunks)
+            app.state.jobs.retention_s = 0.0
+            asyncio.run_coroutine_threadsafe(app.state.jobs._sweep(), app.state.jobs._loop.get_loop()).result(60)
+            assert client.get(path).status_code == 404
+            assert not [*(tmp_path / "state" / "results").iterdir()]
+            assert part + b"".join(chunks) == whole

@@ -114,3 +114,14 @@ def test_bug_becomes_a_problem_and_a_log_line(client, ask, monkeypatch, capsys):
     assert "wires crossed" in line["exception"]
     monkeypatch.undo()
     assert client.get("/readyz").status_code == 200
+
+
+def test_log_holds_no_id_of_a_job_that_would_open_it(quick, capsys):
+    client = quick(log_level="info")
+    body = {"molecules": [{"smiles": "C"}], "num_conformers": 1}
+    path = client.post(URL, json=body, headers={"Prefer": "respond-async"}).headers["location"]
+    client.get(f"{path}/result")
+    words = capsys.readouterr().err
+    assert f"{path[:17]}.../result" in words
+    assert path[9:] not in words
+    assert path.rsplit("/", 1)[1] not in words

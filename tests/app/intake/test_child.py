@@ -1,4 +1,6 @@
 import os
+import signal
+import threading
 import time
 from functools import partial
 from types import SimpleNamespace
@@ -62,6 +64,17 @@ def test_child_says_how_a_job_was_lost_and_does_the_next(child, job, loss):
     assert child.ask(Call(partial(max, 3, 4)), 1.0) == 4
 
 
+def test_job_is_done_once_more_when_its_process_was_killed_from_outside(child):
+    assert child.ask(Call(partial(signal.raise_signal, signal.SIGKILL)), 2.0) == Loss("died", "killed from outside")
+    first, slow = child.ask(Call(os.getpid), 1.0), []
+    killer = threading.Timer(0.3, os.kill, (first, signal.SIGKILL))
+    killer.start()
+    assert child.ask(Call(partial(time.sleep, 0.6)), 2.0, 0.1, lambda: slow.append("slow")) is None
+    killer.join()
+    assert child.ask(Call(os.getpid), 1.0) != first
+    assert slow == ["slow"]
+
+
 def test_child_ends_by_itself_what_takes_too_much_processor_time(child, leisure):
     forever = partial(pow, 7, 10**9)  # never gives Python a turn
     assert child.ask(Call(forever, patience=0.25), 2.0) == Loss("late", "0.5 s")
@@ -94,3 +107,14 @@ def test_child_that_was_ended_for_good_says_so():
     child.spawn()
     child.kill()
     assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")
+
+
+def test_child_that_loads_slowly_goes_on_loading(monkeypatch):
+    child = Child(1000)
+    with monkeypatch.context() as patch:
+        patch.setattr("app.intake.child._START_TIMEOUT_S", 0.0)
+        assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")
+        first = child._process.pid
+        assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")
+    assert child.ask(Call(os.getpid), 1.0) == first
+    child.kill()

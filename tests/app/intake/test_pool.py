@@ -74,7 +74,7 @@ def test_pool_kills_what_takes_too_long_and_serves_its_neighbours(pool_of, hard)
     assert is_good(read(pool, "CCO")[0], "CCO")
 
 
-def test_pool_replaces_a_child_that_was_killed_in_its_work(pool_of, hard):
+def test_pool_replaces_a_child_that_was_killed_in_its_work(pool_of, hard, patient):
     pool, pids = pool_of()
     assert is_good(read(pool, "CCO")[0], "CCO")
     future = pool.submit(smiles(hard))
@@ -83,6 +83,8 @@ def test_pool_replaces_a_child_that_was_killed_in_its_work(pool_of, hard):
     (child,) = pool._busy
     pid = child._process.pid
     os.kill(pid, signal.SIGKILL)
+    patient(lambda: child._process is not None and child._process.pid != pid and child.jobs)  # once more
+    os.kill(child._process.pid, signal.SIGKILL)
     answer = future.result(PATIENCE_S)
     assert answer.reason == "too_complex"
     assert "ended its process" in answer.detail

@@ -19,15 +19,21 @@ def ensemble(tools):
 
 
 def test_ensembles_come_back_and_go_away(files, ensemble):
-    files.write("job", 3, [ensemble])
-    files.write("job", 3, [ensemble])
-    (again,) = files.read("job", 3)
-    assert [c.seed for c in again.conformers] == [7, 8, 9]
+    first, second = (files.write("job", 3, [ensemble]) for _ in range(2))
+    assert first != second, "nobody writes over what another has recorded"
+    for name in (first, second):
+        (again,) = files.read("job", name)
+        assert [c.seed for c in again.conformers] == [7, 8, 9]
+    files.drop("job", first)
+    files.drop("job", first)
+    with pytest.raises(OSError):
+        files.read("job", first)
     (files.answers("job") / "json").touch()
     files.remove("job")
     files.remove("job")
     with pytest.raises(OSError):
-        files.read("job", 3)
+        files.read("job", second)
+    assert (files.answers("job") / "json").exists(), "somebody may be taking it"
 
 
 def test_file_is_whole_or_not_there(tmp_path, ensemble, monkeypatch):
@@ -41,17 +47,26 @@ def test_file_is_whole_or_not_there(tmp_path, ensemble, monkeypatch):
 def test_old_answers_are_swept(tmp_path):
     files = JobFiles(str(tmp_path / "results"), tmp_path / "answers")
     files.sweep_answers(1)
-    old, new = files.answers("old"), files.answers("new")
-    os.utime(old, (time.time() - 100,) * 2)
+    old, new, used = files.answers("old"), files.answers("new"), files.answers("used")
+    for folder in (old, used):
+        os.utime(folder, (time.time() - 100,) * 2)
+    files.answers("used")
     files.sweep_answers(50)
-    assert (old.exists(), new.exists()) == (False, True)
+    assert (old.exists(), new.exists(), used.exists()) == (False, True, True)
 
 
 def test_files_are_in_the_state_folder_by_default(tmp_path, ensemble):
-    open_files(Settings(state_dir=tmp_path / "state")).write("job", 0, [ensemble])
-    assert (tmp_path / "state" / "results" / "job" / "00000.npz").is_file()
-    open_files(Settings(state_dir=tmp_path / "state", results_url=f"file://{tmp_path}/b")).write("job", 0, [ensemble])
-    assert (tmp_path / "b" / "job" / "00000.npz").is_file()
+    name = open_files(Settings(state_dir=tmp_path / "state")).write("job", 0, [ensemble])
+    assert (tmp_path / "state" / "results" / "job" / f"{name}.npz").is_file()
+    other = Settings(state_dir=tmp_path / "state", results_url=f"file://{tmp_path}/b")
+    name = open_files(other).write("job", 0, [ensemble])
+    assert (tmp_path / "b" / "job" / f"{name}.npz").is_file()
+
+
+def test_place_that_cannot_be_written_is_said_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="RESULTS_URL"):
+        open_files(Settings(state_dir=tmp_path, results_url=str(tmp_path / "file" / "results")))
 
 
 def test_url_of_no_known_kind_is_refused(tmp_path):

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -5,12 +7,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import delete, select
 from sqlalchemy.orm import selectinload
 
+from app.database.database import now
 from app.jobs.lease import MAX_TAKEOVERS, Done, Leases
-from app.jobs.record import ENDED, Job
+from app.jobs.record import ENDED, Job, JobMolecule
 from app.jobs.store import JobStore
 
 LEASE_S = 10.0
-DONE = Done(2, 2, "ok")
+DONE = Done(2, 2, "ok", file="f")
 
 
 @pytest.fixture
@@ -40,24 +43,38 @@ def test_job_of_a_server_that_lives_is_not_taken(servers, job, clock):
 def test_job_of_a_silent_server_is_taken_over_with_what_is_done(servers, job, clock):
     first, second = servers
     first.claim("quick")
-    assert first.finish(job.id, 1, DONE)
+    assert first.finish(job.id, 1, DONE) == "recorded"
     clock.now += LEASE_S + 1
     taken = second.claim("quick")
     assert (taken.id, taken.owner, taken.takeovers) == (job.id, "b", 1)
     assert second.waiting(job.id) == [0, 2]
     assert first.beat([job.id]) == set()
-    assert not first.finish(job.id, 0, DONE)
+    assert first.finish(job.id, 0, DONE) == "lost"
     assert second.waiting(job.id) == [0, 2]
 
 
 def test_molecule_is_counted_once(servers, job, database):
     first, _ = servers
     first.claim("quick")
-    assert first.finish(job.id, 0, DONE)
-    assert first.finish(job.id, 0, DONE)
+    assert first.finish(job.id, 0, DONE) == "recorded"
+    assert first.finish(job.id, 0, DONE) == "recorded", "its answer may have been lost"
+    assert first.finish(job.id, 0, Done(2, 1, "partial", file="another")) == "known"
     with database.read() as session:
-        found = session.get(Job, job.id)
+        found, molecule = session.get(Job, job.id), session.get(JobMolecule, (job.id, 0))
+    assert (molecule.file, molecule.status) == ("f", "ok")
     assert (found.num_done, found.num_returned, found.num_conformers) == (1, 2, 6)
+
+
+def test_clocks_of_servers_may_differ(database, tools, monkeypatch):
+    JobStore(database, 5).submit(tools.build_order("CCO"), "me")
+    first, second = (Leases(database, name, LEASE_S) for name in "ab")
+    assert first.claim("quick") is not None
+    for wrong in (0.0, 1e12):
+        monkeypatch.setattr("time.time", lambda wrong=wrong: wrong)
+        assert second.claim("quick") is None
+    monkeypatch.undo()
+    with database.read() as session:
+        assert abs(now(session) - time.time()) < 60
 
 
 def test_server_that_ends_gives_its_jobs_back_at_once(servers, job):
@@ -105,7 +122,7 @@ def test_jobs_live_by_the_rules_whatever_happens(database, tools):
             if len(self.done) - len(self.ended) < 8:
                 job, new = self.store.submit(tools.build_order(*["C"] * size), "me")
                 assert new
-                self.done[job.id] = dict.fromkeys(range(size), False)
+                self.done[job.id] = dict.fromkeys(range(size))
 
         @rule(name=st.sampled_from("ab"))
         def claim(self, name):
@@ -117,15 +134,17 @@ def test_jobs_live_by_the_rules_whatever_happens(database, tools):
                 assert job.id in (silent or queued)
                 self.owner[job.id], self.until[job.id] = name, self.clock.now + LEASE_S
 
-        @rule(name=st.sampled_from("ab"), number=st.integers(0, 9), place=st.integers(0, 2))
-        def finish(self, name, number, place):
+        @rule(name=st.sampled_from("ab"), number=st.integers(0, 9), place=st.integers(0, 2), again=st.booleans())
+        def finish(self, name, number, place, again):
             job_id = self.pick(number)
             if job_id is None or place not in self.done[job_id]:
                 return
             mine = self.owner.get(job_id) == name
-            assert self.servers[name].finish(job_id, place, DONE) == mine
-            if mine:
-                self.done[job_id][place] = True
+            file = self.done[job_id][place] or f"{name}{self.clock.now}"
+            verdict = self.servers[name].finish(job_id, place, Done(2, 2, "ok", file=file + "x" * again))
+            assert verdict == ("lost" if not mine else "known" if again and self.done[job_id][place] else "recorded")
+            if verdict == "recorded":
+                self.done[job_id][place] = self.done[job_id][place] or file + "x" * again
                 if all(self.done[job_id].values()):
                     self.end(job_id, "done")
 
@@ -166,8 +185,9 @@ def test_jobs_live_by_the_rules_whatever_happens(database, tools):
             for job in jobs:
                 state = self.ended.get(job.id, "running" if job.id in self.owner else "queued")
                 assert (job.state, job.owner) == (state, self.owner.get(job.id))
-                assert {m.place: m.sequence is not None for m in job.molecules} == self.done[job.id]
-                assert job.num_done == sum(self.done[job.id].values())
+                assert {m.place: m.file for m in job.molecules} == self.done[job.id]
+                assert job.num_done == sum(file is not None for file in self.done[job.id].values())
+                assert all((m.sequence is None) == (m.file is None) for m in job.molecules)
                 numbers = [m.sequence for m in job.molecules if m.sequence]
                 assert len({*numbers, job.state_sequence}) == len(numbers) + 1
                 assert job.sequence == max([*numbers, job.state_sequence])

@@ -2,9 +2,7 @@ import asyncio
 
 import pytest
 
-from app.jobs.maker import Room, join, together
-from models.data.molecule import build_molecules, read_smiles
-from models.structure import Conformer, Ensemble, Problem
+from app.jobs.maker import Room, together
 
 
 def test_room_is_never_over_full_and_lets_in_who_came_first():
@@ -49,19 +47,6 @@ def test_room_is_given_back_by_who_stops_waiting_and_by_who_fails():
             pass
 
     asyncio.run(main())
-
-
-def test_parts_join_to_the_whole(tools):
-    molecule = build_molecules(read_smiles("C"), 0)[0]
-    whole = tools.draw(molecule, 5, 3)
-    missing = Problem("clash", "too close", 1)
-    parts = [
-        Ensemble(molecule, 3, whole.conformers[:2], (missing,), 4, 2),
-        Ensemble(molecule, 4, whole.conformers[2:], (missing,), 5, 3),
-    ]
-    joined = join(parts)
-    assert joined == Ensemble(molecule, 7, whole.conformers, (Problem("clash", "too close", 2),), 9, 5)
-    assert [isinstance(c, Conformer) for c in joined.conformers] == [True] * 5
 
 
 def test_together_ends_the_others_when_one_fails():

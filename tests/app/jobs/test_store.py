@@ -164,7 +164,7 @@ def test_cancelled_job_stays_so_with_what_it_has(store, order, server):
     server.finish(job.id, 0, DONE)
     assert store.cancel(job.id, "me").state == "cancelled"
     assert server.beat([job.id]) == set()
-    assert not server.finish(job.id, 1, DONE)
+    assert server.finish(job.id, 1, DONE) == "lost"
     assert store.cancel(job.id, "me").state == "cancelled"
     found = store.find(job.id, "me")
     assert [m.sequence is None for m in found.molecules] == [False, True]

@@ -1,0 +1,224 @@
+"""Servers are killed at random, and so are their child processes, while they work on jobs; two share a database."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from app.client import Client
+from app.database.database import Database
+from app.jobs.record import ENDED
+from app.jobs.store import JobStore
+
+PATIENCE_S = 300
+
+
+def request(*smiles, **fields):
+    return {"molecules": [{"smiles": text} for text in smiles], **fields}
+
+
+REQUESTS = (
+    request("CCO", "CC", "C(C", "CCN", "C=O", "CO", num_conformers=3, seed=1),
+    request("OC(F)C", "CC#N", "CCC", num_conformers=2, seed=7, stereo="enumerate"),
+    request("CCCO", "NCC=O", num_conformers=4, seed=3, finish={"relax": "mmff94s", "prune_rmsd": 0.125, "rank": True}),
+    request("C1CC1O", "CC=C", num_conformers=70, seed=11, sampler={"steps": 2}),
+)
+
+
+class Fortress:
+    """Two servers with one database, and what is needed to kill and raise them."""
+
+    def __init__(self, nursery, folder, weights, database_url):
+        self.folder, self.nursery, self.raised = folder, nursery, 0
+        self.ports = [free_port(), free_port()]
+        self.servers = [None, None]
+        self.environment = {
+            "SHAPESPACE_DATABASE_URL": database_url, "SHAPESPACE_WEIGHTS_DIR": str(weights),
+            "SHAPESPACE_RESULTS_URL": f"{folder}/results", "SHAPESPACE_JOB_LEASE_S": "2",
+            "SHAPESPACE_PARSE_TIMEOUT_S": "60", "SHAPESPACE_PARSE_PROCESSES": "1",
+        }  # fmt: skip
+
+    def ask(self, **command):
+        self.nursery.stdin.write(json.dumps(command) + "\n")
+        self.nursery.stdin.flush()
+        return self.nursery.stdout.readline().strip()
+
+    def start(self, slot):
+        own = {"SHAPESPACE_STATE_DIR": f"{self.folder}/state{slot}", "SHAPESPACE_PORT": str(self.ports[slot])}
+        log = f"{self.folder}/log{slot}"
+        self.servers[slot] = int(self.ask(start=self.environment | own, log=log))
+
+    def kill(self, slot):
+        orphans = children(self.servers[slot])
+        assert self.ask(kill=self.servers[slot]) == "killed"
+        self.servers[slot] = None
+        return orphans
+
+    def check(self):
+        """All servers are there, unless it was us who killed them."""
+        for slot, process in enumerate(self.servers):
+            words = Path(f"{self.folder}/log{slot}").read_text()[-2000:]
+            assert self.ask(look=process) == "alive", f"server {slot} has ended by itself: {words}"
+
+    def url(self, slot):
+        return f"http://127.0.0.1:{self.ports[slot]}"
+
+
+@pytest.fixture
+def fortress(tmp_path, weights, database_url):
+    nursery = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("nursery.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    assert nursery.stdout.readline() == "ready\n"
+    yield Fortress(nursery, tmp_path, weights, database_url)
+    nursery.stdin.close()
+    nursery.wait(PATIENCE_S)
+    nursery.stdout.close()
+
+
+def free_port():
+    """A port that stays ours while its server is away: no connection of others begins at so low a number."""
+    for port in random.sample(range(20_000, 30_000), 1000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
+
+
+def children(process):
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True)
+    return [int(pid) for pid in listed.stdout.split()]
+
+
+def is_alive(process):
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True)
+    return listed.stdout.strip()[:1] not in ("", "Z")
+
+
+def wait_until(condition, what, check=lambda: None):
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        check()
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def besiege(fortress, database, kills, seed):
+    """So many kills, with jobs all the time; how many of each sort, and the submitted jobs by their number."""
+    chance, store, counts = random.Random(seed), JobStore(database, 10**6), {"server": 0, "child": 0}
+    submitters, submitted, orphans, files = ThreadPoolExecutor(4), [], [], {}
+
+    def submit(number):
+        request = dict(REQUESTS[number % len(REQUESTS)])
+        with Client(fortress.url(number % 2), retries=60) as client:
+            return client.submit(**request, idempotency_key=f"job {number}").id
+
+    def jobs():
+        return [store.find(job.id, "anonymous") for job in store.page("anonymous", None, 10**6, None)]
+
+    def look():
+        """Molecules that are done; what was recorded once stays as it is."""
+        found = {(job.id, m.place): (m.sequence, m.file) for job in jobs() for m in job.molecules if m.sequence}
+        assert files.items() <= found.items(), "a result was lost, or made again"
+        files.update(found)
+        return len(found)
+
+    for slot in (0, 1):
+        fortress.start(slot)
+    while sum(counts.values()) < kills:
+        while sum(job.state not in ENDED for job in jobs()) + sum(not s.done() for s in submitted) < 3:
+            submitted.append(submitters.submit(submit, len(submitted)))
+        if chance.random() < 0.85:  # else it may not have got anywhere
+            before = look()
+            wait_until(lambda before=before: look() > before, "nothing is made any more", fortress.check)
+        time.sleep(chance.random() * chance.choice((0.02, 0.2, 1.0)))
+        slot = chance.randrange(2)
+        victims = children(fortress.servers[slot])
+        if victims and chance.random() < 0.3:
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(victims), signal.SIGKILL)
+                counts["child"] += 1
+        else:
+            orphans += fortress.kill(slot)
+            counts["server"] += 1
+            fortress.start(slot)
+    made = [job_id.result(PATIENCE_S) for job_id in submitted]
+    wait_until(lambda: look() and all(job.state in ENDED for job in jobs()), "jobs do not end", fortress.check)
+    wait_until(lambda: not any(map(is_alive, orphans)), "children outlive their server")
+    submitters.shutdown()
+    assert sorted(job.id for job in jobs()) == sorted(made), "a job was lost, or made twice"
+    return counts, made
+
+
+def check_results(fortress, jobs):
+    """Each job has all results once, and they are those of a request that nobody disturbed."""
+    with httpx.Client(base_url=fortress.url(0), timeout=PATIENCE_S) as peace:
+        compare(peace, jobs)
+
+
+def compare(peace, jobs):
+    calm = {}
+    wait_until(lambda: is_ready(peace), "the server does not start")
+    for number, job_id in enumerate(jobs):
+        kind = number % len(REQUESTS)
+        if kind not in calm:
+            calm[kind] = peace.post("/v1/conformers", json=REQUESTS[kind]).json()["results"]
+        job = peace.get(f"/v1/jobs/{job_id}").json()
+        assert (job["state"], job["problem"]) == ("done", None)
+        stream = peace.get(f"/v1/jobs/{job_id}/events").text
+        told = [json.loads(line[6:])["place"] for line in stream.split("\n") if line.startswith('data: {"place"')]
+        assert sorted(told) == list(range(len(REQUESTS[kind]["molecules"]))), "an event is missing, or came twice"
+        made = peace.get(f"/v1/jobs/{job_id}/result").json()["results"]
+        assert len(made) == len(calm[kind])
+        for one, other in zip(made, calm[kind], strict=True):
+            for name in ("id", "smiles", "status", "num_requested", "num_returned", "num_pruned", "problems"):
+                assert one[name] == other[name]
+            assert [c["seed"] for c in one["conformers"]] == [c["seed"] for c in other["conformers"]]
+            for a, b in zip(shapes(one), shapes(other), strict=True):
+                assert np.abs(a - b).max() < 0.01  # Å; sums depend on who shares a batch in the last bits
+
+
+def is_ready(client):
+    with suppress(httpx.TransportError):
+        return client.get("/readyz").status_code == 200
+    return False
+
+
+def shapes(result):
+    if result["structure"] is None:
+        return []
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(result["structure"], removeHs=False)
+    return [mol.GetConformer().GetPositions() for mol in supplier]
+
+
+def survive(fortress, database_url, kills, seed):
+    database = Database(database_url)
+    database.upgrade()
+    counts, jobs = besiege(fortress, database, kills, seed)
+    check_results(fortress, jobs)
+    database.close()
+    molecules = sum(len(REQUESTS[number % len(REQUESTS)]["molecules"]) for number in range(len(jobs)))
+    print(f"{counts['server']} servers and {counts['child']} children killed, {len(jobs)} jobs, {molecules} molecules")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_few_kills_lose_nothing_and_double_nothing(fortress, database_url):
+    survive(fortress, database_url, kills=4, seed=1)
+
+
+@pytest.mark.slow
+def test_two_hundred_kills_lose_nothing_and_double_nothing(fortress, database_url):
+    survive(fortress, database_url, kills=200, seed=2)
