@@ -380,10 +380,13 @@ def bench(
 
 @bench_cli.command("serve")
 def bench_serve(
-    steps: Annotated[int, typer.Option(min=1, help="Sampler steps of each conformer.")] = 50,
+    start: Annotated[str, typer.Option(help="noise, etkdg or mmff94s.")] = "mmff94s",
+    steps: Annotated[int | None, typer.Option(help="Sampler steps of each conformer.")] = None,
     singles: Annotated[int, typer.Option(min=1, help="Requests of one conformer, one after another.")] = 40,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long /healthz is asked for.")] = 5.0,
-    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often all is measured; medians count.")] = 3,
+    hostile: Annotated[Path | None, typer.Option(help="JSON lines with kind and data of hostile molecules.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON, and as a table beside it.")] = None,
     weights: Weights = None,
     model: ModelName = None,
     device: Device = None,
@@ -391,13 +394,14 @@ def bench_serve(
     """Measure the service: a server of its own, real clients, and ratios within one run.
 
     Structures per second through HTTP against the bare sampler at the same batch size; the slowest answers to small
-    requests beside a bulk job against those without; 64 requests together against one at a time; `/healthz` meanwhile.
+    requests beside a bulk job against those without; 64 requests together against one at a time; `/healthz` meanwhile;
+    and with `--hostile` whether molecules that hurt are answered and their neighbours served.
 
     Example: `shapespace bench serve --singles 100 --out out/serve.json`
     """
     from app.commands import bench_serve as command
 
-    command.run(steps, singles, seconds, out, weights, model, device)
+    command.run(start, steps, singles, seconds, repeats, hostile, out, weights, model, device)
 
 
 @cli.command()

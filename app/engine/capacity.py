@@ -17,8 +17,8 @@ from models.pipeline import PAIR_BUDGET
 from models.structure import Molecule
 from models.weights import Model
 
-FULL = 16  # a full step takes so many times its fixed cost; more rows would gain little and make everybody wait
-BRIEF = 10  # a ticket is brief when full steps, so many at most, would do it
+FULL = 8  # a full step takes so many times its fixed cost; more rows would gain little and make everybody wait
+BRIEF = 20  # a ticket is brief when full steps, so many at most, would do it
 _POINTS = ((1, 16), (32, 16), (1, 64), (8, 64))  # rows and padded tokens of the steps that are timed
 _REPEATS = 3
 _MEMORY_SHARE = 0.6  # of what is free on the device; the rest is for kernels' own needs and fragments
