@@ -28,7 +28,12 @@ class Inbox(Generic[T]):
         with self._change:
             return self._calls.popleft() if self._calls else None
 
-    def wait(self, timeout_s: float | None) -> None:
-        """Return when there is a call, or after some time."""
+    def wake(self) -> None:
+        """Let those who wait look again whether their time is over."""
         with self._change:
-            self._change.wait_for(lambda: self._calls, timeout_s)
+            self._change.notify_all()
+
+    def wait(self, timeout_s: float | None, over: Callable[[], bool] = lambda: False) -> None:
+        """Return when there is a call, when its time is over, or after so long."""
+        with self._change:
+            self._change.wait_for(lambda: self._calls or over(), timeout_s)

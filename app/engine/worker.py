@@ -125,7 +125,7 @@ class Worker:
         self._superseded = True
         self._helpers.close()
         self._news.set()
-        self._inbox.put(lambda worker: None)
+        self._inbox.wake()
 
     def _run(self, turn: Callable[[], bool]) -> None:
         """Body of both threads."""
@@ -139,7 +139,7 @@ class Worker:
 
     def _attend(self) -> bool:
         """Wait for news and do what they ask for; false at the end."""
-        self._inbox.wait(_LOOK_EVERY_S if self.ledger else None)
+        self._inbox.wait(_LOOK_EVERY_S if self.ledger else None, lambda: self._superseded)
         with self._lock:
             if self._superseded:
                 return False

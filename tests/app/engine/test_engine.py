@@ -156,6 +156,22 @@ def test_dead_worker_is_replaced_and_its_work_done_again(build, network, ticket,
     assert engine.ready
 
 
+def test_dead_clerk_is_replaced_too(build, network, ticket, hold, patient):
+    engine = build()
+    one = hold(engine, ticket("CCO", count=3))
+
+    def die(worker):
+        raise SystemExit("killed")
+
+    engine._inbox.put(die)
+    patient(lambda: engine.stats().restarts == 1)
+    network.free.set()
+    assert answer(one)[0].status == "ok"
+    engine.submit(later := ticket("CCN"))
+    assert answer(later)[0].status == "ok"
+    assert engine.ready
+
+
 def test_molecule_that_kills_the_worker_twice_is_given_up(build, network, ticket, patient):
     engine = build()
     network.breaks = lambda counts: SystemExit("killed") if 9 in counts else None
@@ -229,3 +245,15 @@ def test_close_gives_back_what_is_not_done_in_time(build, network, ticket, hold)
 
 def test_engine_that_was_never_started_can_be_closed(model):
     Engine(lambda: model, lambda: None, 3).close()
+
+
+def test_closed_engine_leaves_no_threads(build, network, ticket, patient):
+    before = set(threading.enumerate())
+    engine = build()
+    deaths = iter([SystemExit("killed")])
+    network.breaks = lambda counts: next(deaths, None)
+    engine.submit(one := ticket("CCO", start="etkdg", start_time=0.8))
+    assert answer(one)[0].status == "ok"
+    assert {thread.name for thread in set(threading.enumerate()) - before} >= {"engine", "clerk", "watchdog"}
+    engine.close()
+    patient(lambda: not set(threading.enumerate()) - before)

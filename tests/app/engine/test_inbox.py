@@ -38,3 +38,13 @@ def test_call_that_fails_takes_no_other_with_it():
         inbox.take()(None)
     assert inbox.take()(None) == "good"
     assert inbox.take() is None
+
+
+def test_who_is_woken_looks_whether_its_time_is_over():
+    inbox, over = Inbox(), threading.Event()
+    thread = threading.Thread(target=inbox.wait, args=(None, over.is_set))
+    thread.start()
+    over.set()
+    inbox.wake()
+    thread.join(60)
+    assert not thread.is_alive()

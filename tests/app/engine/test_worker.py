@@ -326,6 +326,25 @@ def test_guesses_are_made_while_the_device_works(build, network, ticket):
     assert answer(warm)[0].status == "ok"
 
 
+def test_clerk_does_not_wait_for_a_step_to_end(build, network, ticket, hold):
+    """While the device is held, a newcomer's guesses are made, and one who leaves is answered."""
+    asked = threading.Event()
+
+    def guesser(molecules, seeds, check_stop, recipe):
+        asked.set()
+        return guess_all(molecules, seeds, check_stop, recipe)
+
+    engine = build(guesser=lambda brief: guesser)
+    gone = hold(engine, ticket("CCO", steps=500))
+    engine.submit(new := ticket("CCN", **WARM))
+    assert asked.wait(PATIENCE_S)
+    gone.cancel()
+    assert reasons(answer(gone)[0]) == {"stopped": 1}
+    assert not network.free.is_set()
+    network.free.set()
+    assert answer(new)[0].status == "ok"
+
+
 def test_each_ticket_has_its_own_guesser(build, ticket):
     made = []
 
