@@ -400,14 +400,16 @@ def test_stream_whose_reader_is_gone_ends(tools, quick_app, listen):
     service.store.events = lambda *words: looks.append(words) or plain(*words)
     with httpx.Client(base_url=listen(app)) as client:
         path = submit(client)
+        end, before = time.monotonic() + 60, -1
         with client.stream("GET", f"{path}/events") as stream:
             next(stream.iter_lines())
-        end, before = time.monotonic() + 60, -1
+            while not looks:
+                assert time.monotonic() < end
+                time.sleep(0.01)
         while before != len(looks):  # a stream looks every second
             assert time.monotonic() < end
             before = len(looks)
             time.sleep(1.5)
-    assert looks
 
 
 def test_download_goes_on_when_its_job_expires(quick_app, listen, tmp_path):
