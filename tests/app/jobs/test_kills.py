@@ -9,18 +9,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from rdkit import Chem
+from sqlalchemy import select
 
 from app.client import Client
 from app.database.database import Database
-from app.jobs.record import ENDED
-from app.jobs.store import JobStore
+from app.jobs.record import ENDED, Job, JobMolecule
 
 PATIENCE_S = 300
 
@@ -69,8 +69,9 @@ class Fortress:
     def check(self):
         """All servers are there, unless it was us who killed them."""
         for slot, process in enumerate(self.servers):
-            words = Path(f"{self.folder}/log{slot}").read_text()[-2000:]
-            assert self.ask(look=process) == "alive", f"server {slot} has ended by itself: {words}"
+            if self.ask(look=process) != "alive":
+                words = Path(f"{self.folder}/log{slot}").read_text()[-2000:]
+                raise AssertionError(f"server {slot} has ended by itself: {words}")
 
     def url(self, slot):
         return f"http://127.0.0.1:{self.ports[slot]}"
@@ -117,7 +118,7 @@ def wait_until(condition, what, check=lambda: None):
 
 def besiege(fortress, database, kills, seed):
     """So many kills, with jobs all the time; how many of each sort, and the submitted jobs by their number."""
-    chance, store, counts = random.Random(seed), JobStore(database, 10**6), {"server": 0, "child": 0}
+    chance, counts = random.Random(seed), {"server": 0, "child": 0, "in mid-job": 0}
     submitters, submitted, orphans, files = ThreadPoolExecutor(4), [], [], {}
 
     def submit(number):
@@ -125,24 +126,34 @@ def besiege(fortress, database, kills, seed):
         with Client(fortress.url(number % 2), retries=60) as client:
             return client.submit(**request, idempotency_key=f"job {number}").id
 
-    def jobs():
-        return [store.find(job.id, "anonymous") for job in store.page("anonymous", None, 10**6, None)]
+    def states():
+        with database.read() as session:
+            return dict(session.execute(select(Job.id, Job.state)).all())
 
     def look():
         """Molecules that are done; what was recorded once stays as it is."""
-        found = {(job.id, m.place): (m.sequence, m.file) for job in jobs() for m in job.molecules if m.sequence}
+        done = select(JobMolecule.job_id, JobMolecule.place, JobMolecule.sequence, JobMolecule.file)
+        with database.read() as session:
+            rows = session.execute(done.where(JobMolecule.sequence.is_not(None))).all()
+        found = {(row.job_id, row.place): (row.sequence, row.file) for row in rows}
         assert files.items() <= found.items(), "a result was lost, or made again"
         files.update(found)
         return len(found)
 
+    def feed():
+        """There is always work, also while something is waited for."""
+        fortress.check()
+        busy = sum(state not in ENDED for state in states().values()) + sum(not s.done() for s in submitted)
+        for _ in range(3 - busy):
+            submitted.append(submitters.submit(submit, len(submitted)))
+
     for slot in (0, 1):
         fortress.start(slot)
-    while sum(counts.values()) < kills:
-        while sum(job.state not in ENDED for job in jobs()) + sum(not s.done() for s in submitted) < 3:
-            submitted.append(submitters.submit(submit, len(submitted)))
+    while counts["server"] + counts["child"] < kills:
+        feed()
         if chance.random() < 0.85:  # else it may not have got anywhere
             before = look()
-            wait_until(lambda before=before: look() > before, "nothing is made any more", fortress.check)
+            wait_until(lambda before=before: look() > before, "nothing is made any more", feed)
         time.sleep(chance.random() * chance.choice((0.02, 0.2, 1.0)))
         slot = chance.randrange(2)
         victims = children(fortress.servers[slot])
@@ -151,14 +162,15 @@ def besiege(fortress, database, kills, seed):
                 os.kill(chance.choice(victims), signal.SIGKILL)
                 counts["child"] += 1
         else:
+            counts["in mid-job"] += "running" in states().values()
             orphans += fortress.kill(slot)
             counts["server"] += 1
             fortress.start(slot)
     made = [job_id.result(PATIENCE_S) for job_id in submitted]
-    wait_until(lambda: look() and all(job.state in ENDED for job in jobs()), "jobs do not end", fortress.check)
+    wait_until(lambda: look() and all(state in ENDED for state in states().values()), "jobs do not end", fortress.check)
     wait_until(lambda: not any(map(is_alive, orphans)), "children outlive their server")
     submitters.shutdown()
-    assert sorted(job.id for job in jobs()) == sorted(made), "a job was lost, or made twice"
+    assert sorted(states()) == sorted(made), "a job was lost, or made twice"
     return counts, made
 
 
@@ -205,13 +217,15 @@ def shapes(result):
 
 
 def survive(fortress, database_url, kills, seed):
-    database = Database(database_url)
-    database.upgrade()
-    counts, jobs = besiege(fortress, database, kills, seed)
+    with closing(Database(database_url)) as database:
+        database.upgrade()
+        counts, jobs = besiege(fortress, database, kills, seed)
     check_results(fortress, jobs)
-    database.close()
     molecules = sum(len(REQUESTS[number % len(REQUESTS)]["molecules"]) for number in range(len(jobs)))
-    print(f"{counts['server']} servers and {counts['child']} children killed, {len(jobs)} jobs, {molecules} molecules")
+    killed = (
+        f"{counts['server']} servers ({counts['in mid-job']} with a job running), {counts['child']} children killed"
+    )
+    print(f"{killed}; {len(jobs)} jobs, {molecules} molecules")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
