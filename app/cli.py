@@ -386,6 +386,7 @@ def bench_serve(
     seconds: Annotated[float, typer.Option(min=0.1, help="How long /healthz is asked for.")] = 5.0,
     repeats: Annotated[int, typer.Option(min=1, help="How often all is measured; medians count.")] = 3,
     hostile: Annotated[Path | None, typer.Option(help="JSON lines with kind and data of hostile molecules.")] = None,
+    kills: Annotated[int, typer.Option(min=0, help="How often a server is killed in the middle of a job.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the figures as JSON, and as a table beside it.")] = None,
     weights: Weights = None,
     model: ModelName = None,
@@ -395,13 +396,14 @@ def bench_serve(
 
     Structures per second through HTTP against the bare sampler at the same batch size; the slowest answers to small
     requests beside a bulk job against those without; 64 requests together against one at a time; `/healthz` meanwhile;
-    and with `--hostile` whether molecules that hurt are answered and their neighbours served.
+    with `--hostile` whether molecules that hurt are answered and their neighbours served; with `--kills` what a job
+    loses when its servers are killed.
 
     Example: `shapespace bench serve --singles 100 --out out/serve.json`
     """
     from app.commands import bench_serve as command
 
-    command.run(start, steps, singles, seconds, repeats, hostile, out, weights, model, device)
+    command.run(start, steps, singles, seconds, repeats, hostile, kills, out, weights, model, device)
 
 
 @cli.command()

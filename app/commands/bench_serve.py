@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app import __version__
+from app.commands.bench_siege import HOSTILE_S, Kept, Siege, besiege, kill_at_random
 from app.commands.machine import describe_machine
 from app.engine.capacity import calibrate
 from app.engine.packing import size_of
@@ -46,8 +49,6 @@ _SETTLE_S = 3.0  # for a bulk job to fill the device
 _BULK = 10_000  # conformers
 _ROUNDS = 5  # draws of a conformer before it is given up
 _BARE = 3  # batches that are timed
-_HOSTILE_S = 10.0  # time for an answer
-_JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def run(
     seconds: float,
     repeats: int,
     hostile: Path | None,
+    kills: int,
     out: Path | None,
     weights: Path | None,
     model: str | None,
@@ -96,6 +98,7 @@ def run(
         seconds: How long `/healthz` is asked for.
         repeats: How often all is measured; medians count.
         hostile: File with hostile molecules, a JSON object with `kind` and `data` on each line; None leaves them out.
+        kills: How often a server is killed in the middle of a job.
         out: JSON file.
         weights: Folder with the registry.
         model: Name in the registry.
@@ -122,8 +125,10 @@ def run(
         bars = to_bars(rounds)
         if texts:
             with console.status("sending hostile molecules"):
-                answers = asyncio.run(besiege(url, texts, options))
-            bars += to_hostile_bars(answers)
+                bars += to_hostile_bars(asyncio.run(besiege(url, MOLECULE, texts)))
+    if kills:
+        with console.status("killing servers"), TemporaryDirectory() as state:
+            bars += to_kill_bars(kill_at_random(lambda: server(words, Path(state)), MOLECULE, kills, Random(kills)))
     console.print(to_table(bars))
     if out is not None:
         record = {
@@ -165,11 +170,17 @@ def bare_rate(
 
 
 @contextmanager
-def server(words: list[str]) -> Iterator[str]:
-    """A server in its own process, ready to sample; gives its address."""
+def server(words: list[str], state: Path | None = None) -> Iterator[str]:
+    """A server in its own process, ready to sample, killed in the end; gives its address.
+
+    Args:
+        words: Options of `shapespace serve`.
+        state: Folder of what outlasts it; by default it leaves nothing behind.
+    """
     with TemporaryDirectory() as folder, (Path(folder) / "log").open("w+") as log:
+        here = {"SHAPESPACE_STATE_DIR": str(state or folder), "SHAPESPACE_JOB_LEASE_S": "2"}
         command = [sys.executable, "-c", "from app.cli import main; main()", "serve", "--host=127.0.0.1", "--port=0"]
-        process = subprocess.Popen([*command, *words], stdout=log, stderr=log)
+        process = subprocess.Popen([*command, *words], stdout=log, stderr=log, env=os.environ | here)
         try:
             end = time.monotonic() + _START_S
             while "Ready." not in (text := Path(log.name).read_text()):
@@ -280,41 +291,6 @@ async def health_rate(url: str, seconds: float) -> float:
     return sum(await asyncio.gather(*(one() for _ in range(8)))) / seconds
 
 
-@dataclass(frozen=True)
-class Siege:
-    """What became of hostile molecules, and of those beside them.
-
-    Attributes:
-        answers: Status of the answer to each, and how long it took, s.
-        neighbours: Whether each honest request meanwhile got its structure.
-    """
-
-    answers: list[tuple[int, float]]
-    neighbours: list[bool]
-
-
-async def besiege(url: str, texts: list[dict[str, str]], options: SampleOptions) -> Siege:
-    """Send hostile molecules one after another, and honest requests all the while."""
-    answers: list[tuple[int, float]] = []
-    neighbours: list[bool] = []
-    done = asyncio.Event()
-    async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_S) as client:
-
-        async def be_honest() -> None:
-            while not done.is_set():
-                neighbours.append(await Asker(client, options)(1, len(neighbours)) > 0)
-
-        beside = asyncio.create_task(be_honest())
-        for text in texts:
-            body = {"molecules": [{text["kind"]: text["data"]}], "num_conformers": 1, "seed": 1}
-            began = time.perf_counter()
-            response = await client.post("/v1/conformers", content=json.dumps(body), headers=_JSON)
-            answers.append((response.status_code, time.perf_counter() - began))
-        done.set()
-        await beside
-    return Siege(answers, neighbours)
-
-
 def to_bars(rounds: list[dict[str, Any]]) -> list[Bar]:
     """Medians of the ratios of each round."""
 
@@ -340,11 +316,16 @@ def to_bars(rounds: list[dict[str, Any]]) -> list[Bar]:
 
 def to_hostile_bars(siege: Siege) -> list[Bar]:
     """Shares of hostile molecules that were answered in time, and of their neighbours that were served."""
-    good = [status < 500 and seconds <= _HOSTILE_S for status, seconds in siege.answers]
+    good = [status < 500 and seconds <= HOSTILE_S for status, seconds in siege.answers]
     return [
         Bar("hostile inputs answered in time", sum(good) / len(good), 1.0, 1.0),
         Bar("requests beside them that were served", sum(siege.neighbours) / len(siege.neighbours), 1.0, 1.0),
     ]
+
+
+def to_kill_bars(kept: Kept) -> list[Bar]:
+    """What kills cost."""
+    return [Bar(f"conformers lost or doubled over {kept.kills} kills", kept.lost + kept.doubled, 0.0, 0.0, least=False)]
 
 
 def to_table(bars: list[Bar]) -> Table:

@@ -5,7 +5,17 @@ import httpx
 import pytest
 
 from app.commands import bench_serve
-from app.commands.bench_serve import Asker, Bar, Siege, bare_rate, to_bars, to_hostile_bars, to_markdown, to_table
+from app.commands.bench_serve import (
+    Asker,
+    Bar,
+    bare_rate,
+    to_bars,
+    to_hostile_bars,
+    to_kill_bars,
+    to_markdown,
+    to_table,
+)
+from app.commands.bench_siege import Kept, Siege
 from app.settings import build_settings
 from models.data.molecule import build_molecules, read_smiles
 from models.draws import RETRY_STRIDE
@@ -33,6 +43,13 @@ def test_bars_are_ratios_with_a_verdict():
 def test_hostile_molecules_must_all_be_answered_in_time():
     siege = Siege([(200, 0.1), (422, 9.0), (500, 0.1), (200, 11.0)], [True, True, False, True])
     assert [(bar.value, bar.verdict) for bar in to_hostile_bars(siege)] == [(0.5, "missed"), (0.75, "missed")]
+
+
+@pytest.mark.parametrize(("lost", "doubled", "verdict"), [(0, 0, "aim"), (1, 0, "missed"), (0, 1, "missed")])
+def test_kills_may_cost_nothing(lost, doubled, verdict):
+    (bar,) = to_kill_bars(Kept(7, lost, doubled))
+    assert (bar.value, bar.verdict) == (lost + doubled, verdict)
+    assert "7 kills" in bar.name
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(1.5, "aim"), (1.6, "must"), (3.0, "must"), (3.1, "missed")])
@@ -89,7 +106,7 @@ def test_service_is_measured_end_to_end(tmp_path, monkeypatch, capsys, weights):
     out = tmp_path / "new" / "serve.json"
     hostile = tmp_path / "hostile.jsonl"
     hostile.write_text('{"kind": "smiles", "data": "C1CC"}\n{"kind": "smiles", "data": "C\\ud800"}\n')
-    bench_serve.run("mmff94s", 2, 2, 0.2, 1, hostile, out, weights, None, "cpu")
+    bench_serve.run("mmff94s", 2, 2, 0.2, 1, hostile, 0, out, weights, None, "cpu")
     record = json.loads(out.read_text())
     assert (record["model"], record["sampling"]["steps"], record["molecule"]) == ("molecules-small", 2, "CCO")
     assert record["batch"] == 2
