@@ -103,19 +103,24 @@ class Turn:
 
 @dataclass
 class Shares:
-    """Device time that brief and bulk batches have had, by their shares, s."""
+    """Device time that brief and bulk batches have had, by their shares, s.
 
+    Attributes:
+        credit_s: What brief batches save up while there are none, so that one who comes now and then is not held up by
+            the long steps of bulk batches; these save up nothing.
+    """
+
+    credit_s: float = 0.0
     brief_s: float = 0.0
     bulk_s: float = 0.0
 
     def choose(self, turns: Sequence[Turn]) -> int:
         """Which batch makes the next step: of the sort that is behind its share, the one that had the least time."""
         sorts = {turn.brief for turn in turns}
-        if len(sorts) == 1:  # who has nothing to do saves up nothing
-            if True in sorts:
-                self.bulk_s = max(self.bulk_s, self.brief_s)
-            else:
-                self.brief_s = max(self.brief_s, self.bulk_s)
+        if sorts == {True}:
+            self.bulk_s = max(self.bulk_s, self.brief_s)
+        elif sorts == {False}:
+            self.brief_s = max(self.brief_s, self.bulk_s - self.credit_s)
         brief = True in sorts and (len(sorts) == 1 or self.brief_s <= self.bulk_s)
         return min((turn.used_s, k) for k, turn in enumerate(turns) if turn.brief == brief)[1]
 

@@ -66,7 +66,7 @@ class Worker:
         self._superseded = False
         self._stepping: Lane | None = None
         self._failures = 0
-        self._shares = Shares()
+        self._shares = Shares(capacity.brief_s)
         self._helpers = Helpers(
             lambda *answer: self._tell(lambda: self._take_guesses(*answer)),
             lambda verdicts: self._tell(lambda: self._settle(verdicts)),

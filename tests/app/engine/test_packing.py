@@ -149,6 +149,19 @@ def test_sort_that_had_nothing_to_do_saved_up_nothing(brief):
     assert used[0] / sum(used) == pytest.approx(BRIEF_SHARE if brief else 1 - BRIEF_SHARE, abs=0.05)
 
 
+def test_brief_batch_that_comes_now_and_then_is_not_held_up():
+    """It makes all its steps before the next one of the bulk batch, as long as its credit lasts."""
+    shares = Shares(credit_s=1.0)
+    bulk, brief = Turn(False, 0.0), Turn(True, 0.0)
+    for _ in range(20):
+        run(shares, [bulk], [0.1], 5.0)
+        for _ in range(5):
+            assert shares.choose([brief, bulk]) == 0
+            shares.charge(True, 0.1)
+    used = run(shares, [brief, bulk], [0.1, 0.1], 1000.0)
+    assert used[0] / sum(used) == pytest.approx(BRIEF_SHARE, abs=0.02)
+
+
 def test_new_batch_begins_level_with_the_others_of_its_sort():
     turns = [Turn(True, 7.0), Turn(True, 5.0), Turn(False, 1.0)]
     assert (entry_s(True, turns), entry_s(False, turns), entry_s(True, [])) == (5.0, 1.0, 0.0)
