@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.data.backbones import TRAIN, BackboneSet
-from models.data.residues import POINTS_PER_RESIDUE, Conditions, build_residues
+from models.data.residues import POINTS_PER_RESIDUE, SECONDARY, Conditions, build_residues
 from models.errors import DataError
 from models.structure import PaddedBatch
 
@@ -74,7 +74,6 @@ class ResidentChains:
 
         self._first, self._number = hold(first), hold(number)
         self._begin, self._length = hold(chains.offsets[:-1][order]), hold(chains.lengths[order])
-        self._helix, self._strand = (hold(chains.share_of(letter)[order], np.float32) for letter in "HE")
         self._fold = hold(chains.fold[order])
         self._secondary = hold(chains.secondary + 1)
         self._coordinates = hold(chains.coordinates, np.float32)
@@ -108,9 +107,12 @@ class ResidentChains:
         place = torch.arange(self.size, device=self.device)
         mask = place < length[:, None]
         index = torch.where(mask, begin[:, None] + place, 0)
-        asked = Conditions(
-            self._helix[chain], self._strand[chain], self._fold[chain], self._secondary[index] * mask
-        ).known_where(*(spot < share for spot, share in zip(spots[1:], _KNOWN_SHARE, strict=True)))
+        secondary = self._secondary[index] * mask
+        # of the stretch: what the network sees is what it is told of
+        helix, strand = ((secondary == SECONDARY.index(letter) + 1).sum(1) / length for letter in "HE")
+        asked = Conditions(helix, strand, self._fold[chain], secondary).known_where(
+            *(spot < share for spot, share in zip(spots[1:], _KNOWN_SHARE, strict=True))
+        )
         weight = mask[..., None, None].float()
         x = self._coordinates[index] * weight
         x = (x - x.sum((1, 2), keepdim=True) / (POINTS_PER_RESIDUE * length[:, None, None, None])) * weight

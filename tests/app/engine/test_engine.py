@@ -244,7 +244,9 @@ def test_close_gives_back_what_is_not_done_in_time(build, network, ticket, hold)
 
 
 def test_engine_that_was_never_started_can_be_closed(model):
-    Engine(lambda: model, lambda: None, 3).close()
+    engine = Engine(lambda: model, lambda: None, 3)
+    engine.close()
+    assert engine.state == "closed"
 
 
 def test_closed_engine_leaves_no_threads(build, network, ticket, patient):

@@ -68,6 +68,17 @@ def test_conditions_are_told_sometimes(backbones):
     assert ((tokens[:, 3] > 0) == (tokens[:, 4] > 0)).all()
 
 
+def test_fractions_are_those_of_the_stretch(backbones):
+    (part,) = resident(backbones, (24,), crop=True)
+    rows = np.resize(np.arange(len(part)), 4000)
+    tokens = part.draw(rows, torch.rand(4000, generator=rng()), rng(1))[0].tokens
+    both = tokens[(tokens[:, 0, 3] > 0) & (tokens[:, 0, 6] > 0)]
+    helix = (both[:, :, 6] == 1).float().mean(1)
+    assert len(both) > 20
+    assert helix.unique().numel() > 3
+    assert (both[:, 0, 3] == 1 + (helix * 10).round().long()).all()
+
+
 def test_pair_is_on_the_straight_path_of_all_points(backbones):
     part = resident(backbones)[0]
     pair = draw_pair(part, np.arange(len(part)), build_prior("gaussian", 8.0), False, rng())
