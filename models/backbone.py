@@ -91,3 +91,10 @@ class BackboneEnsemble:
     samples: tuple[Backbone, ...]
     reason: str | None
     detail: str
+
+    @property
+    def status(self) -> str:
+        """`ok` when all are there, `partial` when some are, `failed` when none is."""
+        if self.reason is None:
+            return "ok"
+        return "partial" if self.samples else "failed"

@@ -11,7 +11,7 @@ from app.intake.order import Order
 from app.intake.reading import Reading
 from app.settings import Settings
 from models.export.formats import FORMATS
-from models.export.molecule import one_line
+from models.export.text import one_line
 from models.options import SampleOptions, build_options
 from models.weights import Model
 

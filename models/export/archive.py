@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.export.formats import Format
-from models.export.molecule import one_line
+from models.export.text import one_line
 from models.structure import Ensemble
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same seed gives the same bytes
@@ -32,18 +32,19 @@ def to_zip(ensembles: Sequence[Ensemble], model: str, file_format: Format, manif
             name = None
             if ensemble.conformers:
                 name = f"{number:04d}_{file_stem(ensemble.molecule.id)}.{file_format.extension}"
-                _write(archive, name, file_format.write([ensemble], model))
+                write_member(archive, name, file_format.write([ensemble], model))
             files.append({"id": ensemble.molecule.id, "file": name, "conformers": len(ensemble.conformers)})
-        _write(archive, "manifest.json", json.dumps({**manifest, "files": files}, indent=2))
+        write_member(archive, "manifest.json", json.dumps({**manifest, "files": files}, indent=2))
     return buffer.getvalue()
 
 
-def file_stem(text: str) -> str:
+def file_stem(text: str, fallback: str = "molecule") -> str:
     """Part of a file name that is safe on every system and cannot leave its folder."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in one_line(text))[:40] or "molecule"
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in one_line(text))[:40] or fallback
 
 
-def _write(archive: zipfile.ZipFile, name: str, text: str) -> None:
+def write_member(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
+    """Add a file whose bytes in the archive depend on its content alone."""
     info = zipfile.ZipInfo(name, _EPOCH)
     info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, text)
+    archive.writestr(info, content)

@@ -6,12 +6,12 @@ from io import StringIO
 
 import numpy as np
 from biotite.structure import AtomArrayStack, BondList, BondType
-from biotite.structure.io.pdb import PDBFile
 from biotite.structure.io.pdbx import CIFBlock, CIFCategory, CIFFile, set_structure
 from rdkit import Chem
 
-from models.errors import FormatError
-from models.export.molecule import one_line, record_properties
+from models.export.molecule import record_properties
+from models.export.records import to_atom_records, to_remarks
+from models.export.text import block_name, cif_text
 from models.structure import Ensemble
 
 _BOND = {
@@ -20,7 +20,6 @@ _BOND = {
     Chem.BondType.TRIPLE: BondType.TRIPLE,
     Chem.BondType.AROMATIC: BondType.AROMATIC,
 }
-_PDB_LIMIT_ANG = 999.0
 
 
 def to_pdb(ensembles: Sequence[Ensemble], model: str) -> str:
@@ -35,17 +34,14 @@ def to_pdb(ensembles: Sequence[Ensemble], model: str) -> str:
     for ensemble in ensembles:
         if not ensemble.conformers:
             continue
-        for conformer, lines in zip(ensemble.conformers, _pdb_models(ensemble), strict=True):
+        records = to_atom_records(_stack(ensemble), "mmcif or sdf")
+        for conformer, lines in zip(ensemble.conformers, records, strict=True):
             number = len(models) + 1
-            remarks.extend(
-                f"REMARK 250 MODEL {number} {key.upper()} {chunk}"
-                for key, value in record_properties(ensemble, conformer, model).items()
-                for chunk in _chunks(value, 44)
-            )
+            remarks.extend(to_remarks(number, record_properties(ensemble, conformer, model)))
             models.append("\n".join((f"MODEL     {number:4d}", *lines, "ENDMDL")))
         connections = _connections(ensemble)
     body = models + (connections if sum(bool(e.conformers) for e in ensembles) == 1 else [])
-    return "\n".join((*(line[:80] for line in remarks), *body, "END")) + "\n"
+    return "\n".join((*remarks, *body, "END")) + "\n"
 
 
 def to_mmcif(ensembles: Sequence[Ensemble], model: str) -> str:
@@ -55,12 +51,12 @@ def to_mmcif(ensembles: Sequence[Ensemble], model: str) -> str:
         if not ensemble.conformers:
             continue
         block = CIFBlock()
-        name = _block_name(ensemble.molecule.id, file)
+        name = block_name(ensemble.molecule.id, file)
         file[name] = block
         set_structure(file, _stack(ensemble), data_block=name)
         rows = [record_properties(ensemble, conformer, model) for conformer in ensemble.conformers]
         columns = {key: [row[key] for row in rows] for key in rows[0]}
-        columns["id"] = [_cif_text(value) for value in columns["id"]]
+        columns["id"] = [cif_text(value) for value in columns["id"]]
         numbers = [str(k + 1) for k in range(len(rows))]
         file[name]["shapespace_conformer"] = CIFCategory({"model_num": numbers, **columns})
     if not len(file):
@@ -111,19 +107,6 @@ def _ordinal(number: int, width: int) -> str:
     return np.base_repr(rest, 36)
 
 
-def _pdb_models(ensemble: Ensemble) -> list[list[str]]:
-    """Atom lines of each model."""
-    stack = _stack(ensemble)
-    if np.abs(stack.coord).max() > _PDB_LIMIT_ANG:
-        raise FormatError("a coordinate is beyond 999 Å, which PDB cannot hold; ask for mmcif or sdf")
-    stack.bonds = None
-    file = PDBFile()
-    file.set_structure(stack)
-    lines = [line for line in file.lines if line.startswith(("ATOM", "HETATM"))]
-    count = stack.array_length()
-    return [lines[k * count : (k + 1) * count] for k in range(stack.stack_depth())]
-
-
 def _connections(ensemble: Ensemble) -> list[str]:
     """CONECT records: for each atom the serials of its neighbours, at most four a line."""
     lines = []
@@ -133,24 +116,3 @@ def _connections(ensemble: Ensemble) -> list[str]:
             serials = "".join(f"{k:5d}" for k in partners[start : start + 4])
             lines.append(f"CONECT{atom.GetIdx() + 1:5d}{serials}")
     return lines
-
-
-def _block_name(text: str, file: CIFFile) -> str:
-    """Printable name without blanks that the file does not have yet."""
-    base = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in one_line(text)) or "molecule"
-    name, number = base, 1
-    taken = {key.lower() for key in file}  # CIF does not tell cases apart
-    while name.lower() in taken:
-        number += 1
-        name = f"{base}_{number}"
-    return name
-
-
-def _cif_text(text: str) -> str:
-    """Text that biotite quotes where CIF asks for quotes: a blank at the end makes it do so."""
-    reserved = text.lower().startswith(("data_", "save_", "loop_", "stop_", "global_"))
-    return f"{text} " if reserved or text[:1] in ("#", "$", "[", "]", ";", "?", ".") else text
-
-
-def _chunks(text: str, width: int) -> list[str]:
-    return [text[k : k + width] for k in range(0, len(text), width)] or [""]

@@ -4,13 +4,13 @@ Every record carries the id, the conformer index, its seed, the model and the ca
 the energy and its method.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from rdkit import Chem
 
+from models.export.text import one_line
 from models.structure import Conformer, Ensemble, Problem
 
 
@@ -135,8 +135,3 @@ def to_values(ensemble: Ensemble) -> dict[str, Any]:
         ],
         "coordinates": [np.round(c.coordinates.astype(np.float64), 4).tolist() for c in ensemble.conformers],
     }
-
-
-def one_line(text: str) -> str:
-    """Text that cannot break out of its line or start a new record in a file."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff$]+", " ", text).strip()[:80]

@@ -11,7 +11,7 @@ from rdkit import Chem
 from models.data.molecule import build_molecules, read_smiles
 from models.errors import FormatError
 from models.export.macromolecular import to_mmcif, to_pdb
-from models.export.molecule import one_line
+from models.export.text import one_line
 from models.structure import Conformer, Ensemble, Finishing
 
 SMILES = [

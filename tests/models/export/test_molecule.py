@@ -8,7 +8,8 @@ from rdkit import Chem
 
 from models.data.molecule import build_molecules, read_molblock
 from models.data.verify import perceived_smiles
-from models.export.molecule import one_line, record_properties, to_sdf, to_summary, to_values, to_xyz
+from models.export.molecule import record_properties, to_sdf, to_summary, to_values, to_xyz
+from models.export.text import one_line
 from models.structure import Conformer, Ensemble, Finishing, Problem
 
 SMILES = [
@@ -260,16 +261,6 @@ def test_finished_records_say_energy_and_method(finished):
         for record, fields in zip(records, expected, strict=True):
             assert fields.items() <= record.items()
             assert record["energy_method"] == "MMFF94s"
-
-
-def test_one_line_has_no_way_out():
-    for name in HOSTILE:
-        line = one_line(name)
-        assert len(line) <= 80
-        assert "$" not in line
-        assert len(line.splitlines()) <= 1
-        assert one_line(line) == line
-    assert one_line("plain name-1") == "plain name-1"
 
 
 def test_every_record_says_what_it_is(ensemble_of):
