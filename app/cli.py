@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.commands import jobs
+from app.commands import backbone_verbs, jobs
 from app.commands.keys import keys_cli
 
 cli = typer.Typer(
@@ -224,10 +224,17 @@ def data_molecules(
     )
 
 
-@cli.command()
+evaluate_cli = typer.Typer(invoke_without_command=True)
+cli.add_typer(evaluate_cli, name="evaluate")
+
+
+@evaluate_cli.callback()
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Test set (npz) with reference conformers.")],
-    out: Annotated[Path, typer.Option(help="Folder for evaluation.json, evaluation.md and evaluation.png.")],
+    context: typer.Context,
+    data: Annotated[Path | None, typer.Option(help="Test set (npz) with reference conformers.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for evaluation.json, evaluation.md and evaluation.png.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Registered model; or give --run.")] = None,
     weights: Weights = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a training run; its averaged weights are used.")] = None,
@@ -248,10 +255,16 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     baseline: Annotated[bool, typer.Option(help="Measure ETKDGv3 and MMFF94s on the same molecules.")] = True,
 ) -> None:
-    """Measure a model on a test set, and RDKit beside it.
+    """Measure a model on a test set, and RDKit beside it; `--data` and `--out` are needed.
+
+    `shapespace evaluate backbones` measures protein backbones.
 
     Example: `shapespace evaluate --data test.npz --model molecules-small --max-molecules 50 --out out/small`
     """
+    if context.invoked_subcommand is not None:
+        return
+    if data is None or out is None:
+        raise typer.BadParameter("name the test set and a folder", param_hint="--data and --out")
     from app.commands import evaluate as command
     from app.settings import default_weights_dir
     from models.options import build_options
@@ -261,6 +274,9 @@ def evaluate(
         max_references, max_molecules, command.parse_thresholds(thresholds), seed, processes, baseline
     )
     command.run(data, model, weights or default_weights_dir(), run, options, config, device, out)
+
+
+evaluate_cli.command()(backbone_verbs.backbones)
 
 
 @cli.command()

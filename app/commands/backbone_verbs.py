@@ -1,0 +1,51 @@
+"""Verbs that measure protein backbones: options and help; the work is done elsewhere, and imported when called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def backbones(
+    data: Annotated[Path, typer.Option(help="Set of backbones (npz) with training, validation and test chains.")],
+    samples: Annotated[
+        Path,
+        typer.Option(help="Samples: npz file with arrays x_<length> [S, L, 4, 3], PDB or mmCIF file, or a folder."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for backbones.json, backbones.md and backbones.png.")],
+    edges: Annotated[
+        str, typer.Option(help="First length of each bin, and the end, with commas between.")
+    ] = "40,56,72,90,112,144,180,224,257",
+    noise: Annotated[str, typer.Option(help="Noise of the controls, Å, with commas between.")] = ".3,.6",
+    max_natives: Annotated[int, typer.Option(min=1, help="Most validation chains of a bin.")] = 200,
+    max_compared: Annotated[
+        int, typer.Option(min=0, help="Most chains of a row and bin whose pairs are compared; 0 compares none.")
+    ] = 64,
+    max_searched: Annotated[
+        int, typer.Option(min=0, help="Most chains of a row and bin looked for among training chains; 0: none.")
+    ] = 32,
+    core_only: Annotated[
+        bool, typer.Option(help="Compare with compact chains of mostly helix and strand only.")
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes noise and choice of training chains.")] = 0,
+) -> None:
+    """Measure sampled backbones beside natural chains of the same lengths, and those with noise.
+
+    Soundness, secondary structure, torsions and distances, diversity, and the nearest training chains.
+
+    Example: `shapespace evaluate backbones --data backbones.npz --samples out/samples --out out/backbones`
+    """
+    from app.commands import evaluate_backbones as command
+
+    config = command.BackboneConfig(
+        tuple(int(edge) for edge in command.parse_numbers(edges, "--edges")),
+        command.parse_numbers(noise, "--noise"),
+        max_natives,
+        max_compared,
+        max_searched,
+        core_only,
+        seed,
+    )
+    command.run(data, samples, config, out)

@@ -1,0 +1,1 @@
+"""Measure protein backbones beside natural ones of the same lengths."""
