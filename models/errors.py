@@ -22,6 +22,12 @@ class MoleculeError(ModelError):
     reason = "invalid_molecule"
 
 
+class StructureError(ModelError):
+    """The protein structure given cannot be read, or has no backbone."""
+
+    reason = "invalid_structure"
+
+
 class SamplerError(ModelError):
     """The sampler settings do not fit together or do not fit the model."""
 

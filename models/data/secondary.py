@@ -13,13 +13,15 @@ from biotite.structure import AtomArray, annotate_sse
 from models.data.residues import SECONDARY
 
 _CODES = {"a": "H", "b": "E"}
-_CELL_ANG, _MOST_CELLS = 5.2, 4_000_000  # biotite lays a grid of such cells over the whole box
+# biotite lays a grid of such cells over the whole box, and lists all pairs of residues that are near
+_CELL_ANG, _MOST_CELLS, _MOST_RESIDUES = 5.2, 4_000_000, 4_000
 
 
 def annotate_secondary(alpha: np.ndarray) -> np.ndarray:
     """Helix, strand or the rest, for each residue of an unbroken chain.
 
-    Up to five residues are coil, and so is a chain whose box has more than 825 Å a side, which no folded chain fills.
+    Up to five residues are coil.  A chain of more than 4,000 residues, or whose box has more than 825 Å a side, is
+    annotated in halves.
 
     Args:
         alpha: CA, Å, all finite.  [L, 3]
@@ -28,8 +30,12 @@ def annotate_secondary(alpha: np.ndarray) -> np.ndarray:
         Place in `SECONDARY`.  [L] uint8
     """
     coil = np.full(len(alpha), SECONDARY.index("C"), np.uint8)
-    if len(alpha) <= 5 or np.prod(np.ptp(alpha.astype(np.float64), axis=0) // _CELL_ANG + 1) > _MOST_CELLS:
+    if len(alpha) <= 5:
         return coil
+    cells = np.prod(np.ptp(alpha.astype(np.float64), axis=0) // _CELL_ANG + 1)
+    if len(alpha) > _MOST_RESIDUES or cells > _MOST_CELLS:
+        half = len(alpha) // 2
+        return np.concatenate((annotate_secondary(alpha[:half]), annotate_secondary(alpha[half:])))
     atoms = AtomArray(len(alpha))
     atoms.coord = alpha.astype(np.float32)
     atoms.res_id[:] = np.arange(len(alpha))

@@ -4,13 +4,6 @@ import pytest
 from models.data.quality import REASONS, measure_backbones
 
 
-@pytest.fixture
-def native(backbones):
-    """A chain with helix and strand."""
-    shares = np.minimum(backbones.share_of("H"), backbones.share_of("E"))
-    return backbones.chain(int(shares.argmax()))
-
-
 def fault(x):
     return measure_backbones(x[None].astype(np.float32)).faults[0]
 

@@ -32,6 +32,12 @@ def test_secondary_structure_does_not_depend_on_place(backbones):
     assert (annotate_secondary(alpha) == annotate_secondary(alpha @ turn.T + 20)).mean() > 0.98
 
 
+def test_chains_that_are_too_long_or_too_wide_are_annotated_in_halves():
+    helix = spiral(20, 1.5, 100, 2.3)
+    assert letters(np.concatenate((helix, helix + 1e4))).count("H") >= 32
+    assert letters(spiral(4200, 1.5, 100, 2.3)).count("H") >= 4190
+
+
 @pytest.mark.parametrize(
     "alpha", [np.zeros((30, 3)), np.arange(90).reshape(30, 3) * 1e6, spiral(5, 1.5, 100, 2.3), np.zeros((0, 3))]
 )
