@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,7 +60,9 @@ class Paths:
         self._options, self._model = options, model
         # beside the state's own counts, so that the host need not wait for the device to know who is finished
         self._left = (state.total - state.done).cpu().numpy()
-        config = StepConfig(options.kind, options.quotient, options.noise_scale, model.prior_std_ang)
+        config = StepConfig(options.kind, options.quotient, options.noise_scale)
+        if options.kind == "sde":
+            config = replace(config, prior=model.score_prior)
         self._step, self._schedule = build_step(config), build_schedule(options.schedule)
 
     def __len__(self) -> int:

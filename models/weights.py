@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load, save
@@ -15,7 +15,7 @@ from torch import Tensor
 from models.errors import SamplerError, WeightsError
 from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
-from models.samplers.prior import Prior, build_prior
+from models.samplers.prior import Prior, SpreadPrior, build_prior
 
 REGISTRY = "registry.json"
 
@@ -28,7 +28,7 @@ class Model:
         name: Name in the registry.
         module: The denoiser, in evaluation mode.
         prior: Where its paths start.
-        prior_kind: `gaussian` or `harmonic`.
+        prior_kind: `gaussian`, `harmonic` or `chain`.
         prior_std_ang: Scale of the prior, Å.
         coupling: `kabsch` or `none`.
         card: The registry's entry, plain JSON values.
@@ -44,16 +44,26 @@ class Model:
     card: dict[str, Any]
     device: torch.device
 
+    @property
+    def score_prior(self) -> SpreadPrior:
+        """The prior, if there is a score for it.
+
+        Raises:
+            SamplerError: As for `check_sampler`.
+        """
+        self.check_sampler("sde")
+        return cast(SpreadPrior, self.prior)
+
     def check_sampler(self, kind: str) -> None:
         """Refuse samplers that need a score which this model does not have.
 
         Raises:
             SamplerError: The SDE was asked of a model with a coupled or harmonic prior.
         """
-        if kind == "sde" and (self.prior_kind != "gaussian" or self.coupling != "none"):
+        if kind == "sde" and (self.prior_kind == "harmonic" or self.coupling != "none"):
             raise SamplerError(
                 f"model {self.name!r} was trained with a {self.prior_kind} prior and {self.coupling} coupling, which "
-                "has no exact score; sampler kind 'sde' needs an uncoupled gaussian one. Use 'ode' or 'heun'"
+                "has no exact score; sampler kind 'sde' needs an uncoupled gaussian or chain prior. Use 'ode' or 'heun'"
             )
 
 

@@ -106,25 +106,39 @@ def horizontal_projection(x: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     return v - vertical_projection(x, v, mask)
 
 
-def curvature_drift(x: Tensor, mask: Tensor) -> Tensor:
-    """Outward drift that keeps Brownian motion on shape space unbiased.
+def curvature_drift(x: Tensor, mask: Tensor, spread: Tensor | None = None) -> Tensor:
+    """Drift that keeps diffusion on shape space unbiased when its noise is projected.
 
-    c(x)_n = (tr(J^+) I - J^+) x_n = 1/2 grad log det J.  It is horizontal, and x . c(x) is the dimension of the
-    rotation orbit: 3 in general, 2 for collinear points, 0 for one point.
+    White noise: c(x)_n = (tr(J^+) I - J^+) x_n = 1/2 grad log det J.  It is horizontal and points outward, and x . c(x)
+    is the dimension of the rotation orbit: 3 in general, 2 for collinear points, 0 for one point.
+
+    Noise of covariance Sigma over the points (the same along x, y and z), with y = Sigma x: on functions of the shape,
+    Sigma - P Sigma P acts as a first derivative, because rotations leave them as they are; worked out it is
+
+        c(x)_n = 2 (tr(J^+) I - J^+) y_n - (tr(H) I - H) x_n,   H = J^+ (tr(S) I - S) J^+,   S = sum_n x_n y_n^T,
+
+    which is the former for Sigma = I.
 
     Args:
         x: Centred coordinates, Å.  [B, N, 3]
         mask: True for real points.  [B, N]
+        spread: Sigma x, Å^3, with Sigma in Å^2; white noise by default.  [B, N, 3]
 
     Returns:
-        The drift, Å^-1.  [B, N, 3]
+        The drift, Å^-1, or Å with a covariance.  [B, N, 3]
 
     Source:
         Xu et al., Quotient-Space Diffusion Models, Theorem 4, c = -h~; the sign printed in their sampler is wrong.
+        The form for a covariance is derived here and checked by simulation in the tests.
     """
     inverse = inverse_inertia(x, mask)
     weight = mask.unsqueeze(-1).to(x.dtype)
-    return (_trace(inverse) * x - x @ inverse) * weight
+    if spread is None:
+        return (_trace(inverse) * x - x @ inverse) * weight
+    x, spread = x * weight, spread * weight
+    moment = x.mT @ spread
+    inner = inverse @ (_trace(moment) * _identity(moment) - moment) @ inverse
+    return 2 * (_trace(inverse) * spread - spread @ inverse) - (_trace(inner) * x - x @ inner)
 
 
 def angular_momentum(x: Tensor, v: Tensor, mask: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """The denoiser network and its configuration.
 
-A plain transformer over tokens that carry K points each (one for an atom, four for a residue).  It is not equivariant:
-random rotations in training teach it all orientations, and the sampler drops whatever it says about rotation.
+A plain transformer over tokens that carry K points each (one for an atom, four for a residue).  For atoms it is not
+equivariant: random rotations in training teach it all orientations, and the sampler drops whatever it says about
+rotation.  Residues have frames of their own, so that with `local` all it sees and says is said in them, and it is
+equivariant for free.
 
 Axes: B samples, N padded tokens, K points per token, Q quadruples, C channels, H heads.
 """
@@ -21,6 +23,8 @@ from models.structure import PaddedBatch
 _QUADRUPLE_CHANNELS = 4  # one volume and one gradient per point
 _FRAME_POINTS = 3
 _SIGHT_ANG = 4.0  # places in a frame are bounded softly from this distance on
+NEIGHBOURS = (-4, -3, -2, -1, 1, 2, 3, 4)  # places along the chain that a token sees in full
+REACH = 4
 _BEGIN_FEATURES = 3  # begin, its square, and whether it is above 0
 
 
@@ -45,6 +49,9 @@ class DenoiserConfig:
         data_std_ang: Standard deviation of a data coordinate, Å; sets the preconditioning.
         offset_std_ang: The same for a point as seen from its token's anchor, Å; 0 treats every point alike.
         frames: Whether pairs of tokens also see each other's place in the frame of their first three points.
+        noise_offset_std_ang: Standard deviation of pure noise as seen from its token's anchor, Å; 0 for independent
+            points, of which it is that of a difference.
+        local: Whether coordinates come and go in the frames of the tokens; needs `frames` and `offset_std_ang`.
         warm_starts: Whether the network is told when its path began, so that it can be trained on paths that begin at
             a guess.
     """
@@ -65,12 +72,16 @@ class DenoiserConfig:
     data_std_ang: float = 1.4
     offset_std_ang: float = 0.0
     frames: bool = False
+    noise_offset_std_ang: float = 0.0
+    local: bool = False
     warm_starts: bool = False
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
         if self.frames and self.points_per_token < _FRAME_POINTS:
             raise DataError(f"frames need 3 points per token or more; points_per_token is {self.points_per_token}")
+        if self.local and not (self.frames and self.offset_std_ang):
+            raise DataError("local needs frames and an offset_std_ang above 0")
         if not 0 <= self.anchor < self.points_per_token:
             raise DataError(f"anchor is {self.anchor}; allowed: 0 to {self.points_per_token - 1}")
 
@@ -86,7 +97,7 @@ def noise_stds(config: DenoiserConfig) -> Tensor:
     """The same of pure noise; the difference of two points has twice the variance of one, Å.  [K, 1]"""
     stds = torch.full((config.points_per_token, 1), config.noise_std_ang)
     if config.offset_std_ang:
-        stds *= 2**0.5
+        stds[:] = config.noise_offset_std_ang or 2**0.5 * config.noise_std_ang
         stds[config.anchor] = config.noise_std_ang
     return stds
 
@@ -103,6 +114,8 @@ class Denoiser(nn.Module):
         coordinates = 3 * config.points_per_token
         inputs = 2 if config.self_conditioning else 1
         per_point = coordinates + _QUADRUPLE_CHANNELS * config.points_per_token
+        if config.local:
+            per_point = (1 + len(NEIGHBOURS)) * coordinates
         self.embed_time = TimeEmbedding(config.channels)
         self.embed_begin = nn.Linear(_BEGIN_FEATURES, config.channels, bias=False) if config.warm_starts else None
         self.embed_tokens = CategoryEmbedding(config.token_sizes, config.channels)
@@ -113,8 +126,9 @@ class Denoiser(nn.Module):
         self.embed_distance = nn.Linear(inputs * per_pair, config.pair_channels, bias=False)
         self.time_to_pair = nn.Linear(config.channels, config.pair_channels)
         self.pair_to_bias = nn.Linear(config.pair_channels, config.layers * config.heads, bias=False)
+        positions = inputs * config.points_per_token if config.local else 1
         self.blocks = nn.ModuleList(
-            Block(config.channels, config.heads, config.expansion) for _ in range(config.layers)
+            Block(config.channels, config.heads, config.expansion, positions) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.channels, elementwise_affine=False)
         self.modulation = nn.Linear(config.channels, 2 * config.channels)
@@ -140,21 +154,65 @@ class Denoiser(nn.Module):
         Returns:
             Update in units of the data's deviation.  [B, N*K, 3]
         """
-        count, points = batch.tokens.shape[1], self.config.points_per_token
+        config = self.config
+        shape = (*batch.tokens.shape[:2], config.points_per_token, 3)
         condition = self.embed_time(t)
         if self.embed_begin is not None:  # nothing is added for paths from noise, which begin at 0
             condition = condition + self.embed_begin(torch.stack((begin, begin.square(), (begin > 0).to(x)), dim=-1))
-        sources = (x, guess) if self.config.self_conditioning else (x,)
-        inputs = [self._point_inputs(batch, source, scale if k == 0 else None) for k, source in enumerate(sources)]
+        sources = (x, guess) if config.self_conditioning else (x,)
+        frames = build_frames(x.view(shape)) if config.local else None
+        if frames is not None:
+            inputs = self._local_inputs(batch, [source.view(shape) for source in sources], frames, scale)
+            position, origin = self._local_positions([source.view(shape) for source in sources], scale)
+        else:
+            inputs = [self._point_inputs(batch, source, scale if k == 0 else None) for k, source in enumerate(sources)]
+            position = origin = (scale * x.view(shape))[:, :, config.anchor]
         h = self.embed_tokens(batch.tokens) + self.embed_points(torch.cat(inputs, dim=-1))
         condition = nn.functional.silu(condition)
         bias = self._pair_bias(batch, sources, condition)
-        position = (scale * x.view(-1, count, points, 3))[:, :, self.config.anchor]
         for block, layer_bias in zip(self.blocks, bias.unbind(1), strict=True):
-            h = block(h, condition, layer_bias, position)
+            h = block(h, condition, layer_bias, position, origin, frames)
         shift, gain = self.modulation(condition).chunk(2, dim=-1)
         out = self.read_out(modulate(self.norm(h), shift, gain))
+        if frames is not None:
+            out = out.reshape(shape) @ frames
         return out.reshape(x.shape)
+
+    def _local_inputs(self, batch: PaddedBatch, sources: list[Tensor], frames: Tensor, scale: Tensor) -> list[Tensor]:
+        """Each token's points, the middle of the structure and its neighbours in the chain, as seen from its frame.
+
+        The anchor stands where its own source has it; only of a guess that says something new, its shift from the
+        noisy anchor.  [B, N, K, 3] each -> [B, N, 3K*(1+neighbours)] each
+        """
+        anchor = self.config.anchor
+        middle = sources[0][:, :, anchor]
+        size = middle.shape[1]
+        seen = []
+        for number, source in enumerate(sources):
+            own = source[:, :, anchor : anchor + 1]
+            known = 1.0 if number == 0 else (source != 0).any(dim=(1, 2, 3), keepdim=True).to(source)
+            shift = -own if number == 0 else (own - middle.unsqueeze(2)) * known
+            unit = scale if number == 0 else self.guess_scale
+            points = torch.cat((source[:, :, :anchor] - own, shift, source[:, :, anchor + 1 :] - own), dim=2) * unit
+            widened = nn.functional.pad(source, (0, 0, 0, 0, REACH, REACH))
+            there = nn.functional.pad(batch.token_mask, (REACH, REACH))[:, :, None, None].to(source)
+            around = [
+                (widened[:, REACH + far : REACH + far + size] - own) * there[:, REACH + far : REACH + far + size]
+                for far in NEIGHBOURS
+            ]
+            near = torch.stack(around, dim=2)
+            near = near / (_SIGHT_ANG + near.norm(dim=-1, keepdim=True))
+            vectors = torch.cat((points.unsqueeze(2), near), dim=2).flatten(2, 3) @ frames.mT
+            seen.append(vectors.flatten(2))
+        return seen
+
+    def _local_positions(self, sources: list[Tensor], scale: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled positions of all points of all sources, and the anchors they are seen from.  [B, N, 3*S] each"""
+        anchor = self.config.anchor
+        units = (scale[:, :, anchor : anchor + 1], self.guess_scale[anchor])
+        scaled = [source * unit for source, unit in zip(sources, units, strict=False)]
+        origin = [part[:, :, anchor : anchor + 1].expand_as(part) for part in scaled]
+        return torch.cat(scaled, dim=2).flatten(2), torch.cat(origin, dim=2).flatten(2)
 
     def _point_inputs(self, batch: PaddedBatch, x: Tensor, scale: Tensor | None) -> Tensor:
         """Coordinates and oriented volumes of each token's points.  [B, N*K, 3] -> [B, N, 7K]"""

@@ -31,14 +31,13 @@ def velocity(x: Tensor, denoised: Tensor, t: Tensor) -> Tensor:
     return (denoised - x) / (1 - t).clamp(min=_LAST)[:, None, None]
 
 
-def score(x: Tensor, v: Tensor, t: Tensor, std_ang: float) -> Tensor:
-    """Score of the marginal at `t`, s = (t v - x) / ((1 - t) std^2).
+def scaled_score(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+    """Score of the marginal at `t` times the prior's covariance and the time left: (1 - t) Sigma s = t v - x.
 
-    Holds only for the uncoupled Gaussian prior N(0, std^2); there is no such formula for a coupled one.
+    Holds only for an uncoupled Gaussian prior N(0, Sigma); there is no such formula for a coupled one.
     [B, N, 3], [B, N, 3], [B] -> [B, N, 3]
     """
-    t = t[:, None, None]
-    return (t * v - x) / ((1 - t).clamp(min=_LAST) * std_ang**2)
+    return t[:, None, None] * v - x
 
 
 def draw_times(uniform: Tensor, flat: Tensor) -> Tensor:

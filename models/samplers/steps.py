@@ -15,12 +15,14 @@ from torch import Tensor
 
 from models.errors import SamplerError
 from models.geometry.quotient import centre, curvature_drift, horizontal_projection
-from models.samplers.process import score, velocity
+from models.samplers.prior import GaussianPrior, SpreadPrior
+from models.samplers.process import scaled_score, velocity
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Step = Callable[[Denoise, Tensor, Tensor, Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 KINDS = ("ode", "heun", "sde")
+_UNIT = GaussianPrior(1.0)
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,14 @@ class StepConfig:
         kind: `ode` (Euler), `heun` or `sde`.
         quotient: Move between shapes only.
         noise_scale: gamma of the SDE; 0 turns its noise off.
-        prior_std_ang: Standard deviation of the Gaussian prior, Å; needed for the score.
+        prior: Gaussian prior of the model; sets score and noise of the SDE.
         curvature: Keep the curvature drift of the quotient SDE; off only to measure what it does.
     """
 
     kind: str = "ode"
     quotient: bool = True
     noise_scale: float = 0.5
-    prior_std_ang: float = 1.0
+    prior: SpreadPrior = _UNIT
     curvature: bool = True
 
 
@@ -76,28 +78,37 @@ def step_heun(denoise: Denoise, x: Tensor, t: Tensor, t_next: Tensor, mask: Tens
 def step_langevin(
     denoise: Denoise, x: Tensor, t: Tensor, t_next: Tensor, mask: Tensor, noise: Tensor, config: StepConfig
 ) -> Tensor:
-    """x + P_x(v + g s) dt + gamma g c(x) dt + sqrt(2 gamma g dt) P_x(noise).
+    """x + P_x(v + g Sigma s) dt + gamma g c(x) dt + sqrt(2 gamma g dt) P_x(Sigma^1/2 noise).
 
-    s is the score of an uncoupled Gaussian prior and g = (1 - t) sets how strongly noise and score act; both vanish at
-    the data.  The marginals are exact for gamma = 1; less noise than score samples at a lower temperature.  The
-    curvature drift c points outward and follows the noise that is really added, gamma g.
+    s is the score of an uncoupled Gaussian prior of covariance Sigma, and g = (1 - t) sets how strongly noise and score
+    act; both vanish at the data.  Langevin dynamics may use any covariance; the prior's treats all scales of a
+    structure alike.  The marginals are exact for gamma = 1; less noise than score samples at a lower temperature.  The
+    curvature drift c follows the noise that is really added, gamma g.
 
     Source:
         Xu et al., Quotient-Space Diffusion Models, Theorem 4; the sign of their Algorithm 3 is wrong.
     """
     span = _span(t, t_next)
-    strength = (1 - t)[:, None, None]
     v = velocity(x, denoise(x, t), t)
-    drift = _move(x, v + strength * score(x, v, t, config.prior_std_ang), mask, config.quotient)
-    heat = config.noise_scale * strength * span
-    push = _tamed(heat * curvature_drift(x, mask), heat) if config.quotient and config.curvature else 0.0
-    kick = _move(x, noise, mask, config.quotient)
+    drift = _move(x, v + scaled_score(x, v, t), mask, config.quotient)
+    heat = config.noise_scale * (1 - t)[:, None, None] * span
+    push: Tensor | float = 0.0
+    if config.quotient and config.curvature:
+        spread = config.prior.spread(x, mask)
+        push = _tamed(heat * curvature_drift(x, mask, spread), heat * _variance_along(x, spread))
+    kick = _move(x, config.prior(noise, mask), mask, config.quotient)
     return x + drift * span + push + (2 * heat).sqrt() * kick
 
 
 def _move(x: Tensor, v: Tensor, mask: Tensor, quotient: bool) -> Tensor:
     """The part of a velocity that the form allows: no translation, and no rotation on the quotient."""
     return horizontal_projection(x, v, mask) if quotient else centre(v, mask)
+
+
+def _variance_along(x: Tensor, spread: Tensor) -> Tensor:
+    """Variance of the prior in the direction of x, x . Sigma x / |x|^2, Å^2.  [B, N, 3], [B, N, 3] -> [B, 1, 1]"""
+    size = x.square().sum((1, 2), keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+    return (x * spread).sum((1, 2), keepdim=True) / size
 
 
 def _tamed(push: Tensor, heat: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from models.errors import DataError
 from models.networks.denoiser import DenoiserConfig
-from models.samplers.prior import PRIORS
-from models.training.loss import LOSSES
+from models.samplers.prior import CHAIN_POINTS, PRIORS
+from models.training.loss import LOSSES, METRICS
 
 COUPLINGS = ("kabsch", "none")
 
@@ -22,9 +22,10 @@ class TrainConfig:
         network: Shape of the network.
         loss: `quotient` compares shapes, `plain` compares coordinates, `aligned` compares coordinates after the target
             was turned onto the guess.
+        metric: `flat` counts errors of all coordinates alike, `chain` errors at all scales along a protein chain.
         coupling: `kabsch` turns each prior sample onto its target, `none` leaves it.
         automorphisms: Renumberings of equivalent atoms, at most, among which the coupling chooses too; 0 for none.
-        prior: `harmonic` on the bond graph or `gaussian`.
+        prior: `harmonic` on the bond graph, `gaussian`, or `chain` for backbones.
         prior_std_ang: Scale of the prior, Å.
         tokens_per_step: Padded tokens in one optimiser step; sets the batch size of each bucket.
         learning_rate: Peak rate of AdamW, for embeddings, biases and the read-out.
@@ -56,6 +57,7 @@ class TrainConfig:
 
     network: DenoiserConfig
     loss: str = "quotient"
+    metric: str = "flat"
     coupling: str = "kabsch"
     automorphisms: int = 0
     prior: str = "harmonic"
@@ -88,13 +90,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown words at once, not after an hour."""
-        for name, allowed in (("loss", LOSSES), ("coupling", COUPLINGS), ("prior", PRIORS)):
+        for name, allowed in (("loss", LOSSES), ("metric", METRICS), ("coupling", COUPLINGS), ("prior", PRIORS)):
             if getattr(self, name) not in allowed:
                 raise DataError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
-        if self.network.points_per_token > 1 and (self.prior != "gaussian" or self.warm_share or self.automorphisms):
+        chains = self.network.points_per_token == CHAIN_POINTS
+        if chains and (self.prior == "harmonic" or self.warm_share or self.automorphisms):
             raise DataError(
-                "backbones have several points per token; they need prior 'gaussian', warm_share 0 and automorphisms 0"
+                "backbones have several points per token; they need prior 'gaussian' or 'chain', warm_share 0 and "
+                "automorphisms 0"
             )
+        if not chains and "chain" in (self.prior, self.metric):
+            raise DataError(f"prior or metric 'chain' needs backbones, with {CHAIN_POINTS} points per token")
         if self.automorphisms < 0 or (self.automorphisms and self.coupling == "none"):
             raise DataError(
                 f"automorphisms is {self.automorphisms} with coupling {self.coupling!r}; allowed: 0, or above 0 with "

@@ -93,7 +93,7 @@ def train(
             with torch.no_grad():
                 guess = network(pair.batch, pair.x_t, pair.t, guess, half, pair.begin)
         denoised = network(pair.batch, pair.x_t, pair.t, guess, half, pair.begin)
-        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.share, pair.mask, config.loss)
+        loss = denoising_loss(pair.x_t, denoised, pair.x_data, pair.share, pair.mask, config.loss, config.metric)
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), config.gradient_clip)
         for optimizer in optimizers:

@@ -47,7 +47,7 @@ def structure(drawn, molecule=0, index=0, attempt=0):
 
 def run_paths(model, molecules, seeds, steps, joined_at=None, kind="ode"):
     """All items in one batch through the running-batch interface; with `joined_at`, the last one joins on the way."""
-    step, schedule = build_step(StepConfig(kind, True, 0.5, 1.0)), build_schedule("uniform")
+    step, schedule = build_step(StepConfig(kind, True, 0.5)), build_schedule("uniform")
 
     def begin(part, part_seeds):
         batch = pad([m.features for m in part])

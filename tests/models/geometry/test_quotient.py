@@ -296,3 +296,36 @@ def test_quotient_functions_do_not_make_the_host_wait(function, clouds, forbid_s
     function(x, mask)  # the first call may load libraries
     with forbid_sync():
         function(x, mask)
+
+
+def test_curvature_of_white_noise_is_that_of_its_covariance(clouds):
+    x, mask = clouds
+    torch.testing.assert_close(curvature_drift(x, mask, centre(x, mask)), curvature_drift(x, mask))
+    torch.testing.assert_close(curvature_drift(x, mask, 4.0 * x), 4.0 * curvature_drift(x, mask))
+
+
+def test_curvature_of_a_covariance_makes_up_for_the_projection():
+    # (Sigma - P Sigma P) : hessian f = c . grad f for every function f of the internal distances
+    count = 5
+    root = torch.randn(count, count, dtype=torch.float64)
+    middle = torch.eye(count, dtype=torch.float64) - 1 / count
+    sigma = middle @ (root @ root.T) @ middle
+    x = centre(torch.randn(1, count, 3, dtype=torch.float64), torch.ones(1, count, dtype=torch.bool))
+    mask = torch.ones(1, count, dtype=torch.bool)
+    weight = torch.randn(count, count, dtype=torch.float64)
+
+    def shape_function(flat):
+        points = flat.view(count, 3)
+        square = (points[:, None] - points).square().sum(-1)
+        return (weight * (1 + square).log()).sum()
+
+    flat = x.flatten()
+    hessian = torch.autograd.functional.hessian(shape_function, flat)
+    gradient = torch.autograd.functional.jacobian(shape_function, flat)
+    projector = explicit_matrix(x[0])
+    full = torch.kron(sigma, torch.eye(3, dtype=torch.float64))
+    lost = ((full - projector @ full @ projector) * hessian).sum()
+    drift = curvature_drift(x, mask, sigma @ x)
+    torch.testing.assert_close((drift.flatten() * gradient).sum(), lost)
+    white = (curvature_drift(x, mask).flatten() * gradient).sum() * sigma.trace() / (count - 1)
+    assert abs(white - lost) > 0.05 * abs(lost)  # else the law would say nothing

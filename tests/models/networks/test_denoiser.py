@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from models.data.batch import pad
+from models.data.residues import PAIR_SIZES, TOKEN_SIZES, build_residues, no_conditions
+from models.errors import DataError
 from models.geometry.rigid import random_rotation, rotate
 from models.networks.preconditioning import PreconditionedDenoiser
 
@@ -124,3 +126,43 @@ def test_fresh_network_does_not_know_of_warm_starts_yet(molecule_of, tiny_config
     assert torch.equal(cold, module(batch, x, t))
     module.network.modulation.weight.normal_()
     assert not torch.allclose(module(batch, x, t), module(batch, x, t, begin=torch.full_like(t, 0.7)))
+
+
+LOCAL = {
+    "token_sizes": TOKEN_SIZES, "pair_sizes": PAIR_SIZES, "points_per_token": 4, "anchor": 1, "offset_std_ang": 1.05,
+    "noise_offset_std_ang": 1.05, "frames": True, "local": True,
+}  # fmt: skip
+
+
+def chains(lengths, size):
+    batch = build_residues(torch.tensor(lengths), size, no_conditions(len(lengths), size))
+    mask = batch.point_mask(4).unsqueeze(-1)
+    x, guess = (5 * torch.randn(len(lengths), 4 * size, 3, dtype=torch.float64) * mask for _ in range(2))
+    return batch, x, guess, torch.linspace(0, 0.9, len(lengths), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("conditioning", [True, False])
+def test_local_network_turns_with_its_input_and_not_with_its_mirror(tiny_config, shaken, conditioning):
+    module = shaken(tiny_config(**LOCAL, self_conditioning=conditioning)).double()
+    batch, x, guess, t = chains([12, 7], 12)
+    turn = random_rotation(torch.randn(2, 4, dtype=torch.float64))
+    for before in (guess, torch.zeros_like(guess)):
+        out = module(batch, x, t, before)
+        torch.testing.assert_close(module(batch, rotate(x, turn), t, rotate(before, turn)), rotate(out, turn))
+        mirrored = module(batch, -x, t, -before)
+        assert (mirrored + out).abs().max() > 1e-3
+
+
+def test_local_network_ignores_padding_and_batch_mates(tiny_config, shaken):
+    module = shaken(tiny_config(**LOCAL)).double()
+    batch, x, guess, t = chains([12, 7], 15)
+    together = module(batch, x, t, guess)
+    for row, length in enumerate((12, 7)):
+        alone, _, _, _ = chains([length], length)
+        own = module(alone, x[row : row + 1, : 4 * length], t[row : row + 1], guess[row : row + 1, : 4 * length])
+        torch.testing.assert_close(own[0], together[row, : 4 * length])
+
+
+def test_local_network_needs_frames(tiny_config):
+    with pytest.raises(DataError, match="local needs frames"):
+        tiny_config(**{**LOCAL, "frames": False})

@@ -3,7 +3,7 @@ import torch
 
 from models.errors import SamplerError
 from models.geometry.rigid import random_rotation, rotate
-from models.samplers.prior import PRIORS, build_prior, gaussian_prior, harmonic_prior
+from models.samplers.prior import PRIORS, ChainPrior, GaussianPrior, HarmonicPrior, build_prior
 
 GRAPHS = {
     "one atom": (1, []),
@@ -43,7 +43,7 @@ def test_harmonic_prior_covariance_is_the_pseudo_inverse_of_the_laplacian(name):
 
 def test_harmonic_prior_of_a_bond_has_the_given_std():
     graph, mask = bonds("two atoms")
-    x = harmonic_prior(torch.randn(20000, 2, 3), mask.expand(20000, -1), graph.expand(20000, -1, -1), 0.9)
+    x = HarmonicPrior(0.9)(torch.randn(20000, 2, 3), mask.expand(20000, -1), graph.expand(20000, -1, -1))
     # 3 * 20000 numbers: the standard error of their std is 0.29 %.
     assert (x[:, 0] - x[:, 1]).std().item() == pytest.approx(0.9, rel=0.015)
 
@@ -56,48 +56,88 @@ def test_gaussian_prior_covariance_is_the_centring_matrix():
     torch.testing.assert_close(matrix @ matrix.T, expected)
 
 
+def chain_rows(*lengths, size=9):
+    """Backbones of some lengths: no bond graph, a mask over four points for each residue."""
+    return [(None, torch.arange(4 * size) < 4 * length) for length in lengths]
+
+
+def rows_for(kind):
+    return chain_rows(1, 2, 5, 9) if kind == "chain" else [bonds(name, size=9) for name in GRAPHS]
+
+
+def call(prior, noise, graph, mask):
+    return prior(noise, mask[None], None if graph is None else graph[None])
+
+
 @pytest.mark.parametrize("kind", PRIORS)
 def test_prior_commutes_with_rotation(kind):
-    graph, mask = bonds("ring with a tail")
-    noise, rotation = torch.randn(1, 6, 3, dtype=torch.float64), random_rotation(torch.randn(1, 4, dtype=torch.float64))
+    graph, mask = rows_for(kind)[-1]
+    noise = torch.randn(1, len(mask), 3, dtype=torch.float64)
+    rotation = random_rotation(torch.randn(1, 4, dtype=torch.float64))
     prior = build_prior(kind, 0.7)
-    turned = prior(rotate(noise, rotation), mask[None], graph[None])
-    torch.testing.assert_close(turned, rotate(prior(noise, mask[None], graph[None]), rotation))
+    turned = call(prior, rotate(noise, rotation), graph, mask)
+    torch.testing.assert_close(turned, rotate(call(prior, noise, graph, mask), rotation))
 
 
 @pytest.mark.parametrize("kind", PRIORS)
 def test_prior_is_centred_and_zero_where_padded(kind):
     prior = build_prior(kind, 1.0)
-    for name in GRAPHS:
-        graph, mask = bonds(name, size=8)
-        x = prior(torch.randn(1, 8, 3), mask[None], graph[None])
-        torch.testing.assert_close(x.sum(1), torch.zeros(1, 3), atol=1e-5, rtol=0)
+    for graph, mask in rows_for(kind):
+        x = call(prior, torch.randn(1, len(mask), 3), graph, mask)
+        torch.testing.assert_close(x.sum(1), torch.zeros(1, 3), atol=1e-4, rtol=0)
         assert (x[0, ~mask] == 0).all()
         assert x.isfinite().all()
 
 
 @pytest.mark.parametrize("kind", PRIORS)
 def test_prior_does_not_depend_on_padding_or_batch_mates(kind):
-    prior = build_prior(kind, 1.0)
-    rows = [bonds(name, size=9) for name in GRAPHS]
-    noise = torch.randn(len(rows), 9, 3, dtype=torch.float64)
-    together = prior(noise, torch.stack([mask for _, mask in rows]), torch.stack([graph for graph, _ in rows]))
-    for row, name in enumerate(GRAPHS):
-        graph, mask = bonds(name)
-        count = len(mask)
-        single = prior(noise[row : row + 1, :count], mask[None], graph[None])[0]
+    prior, rows = build_prior(kind, 1.0), rows_for(kind)
+    noise = torch.randn(len(rows), len(rows[0][1]), 3, dtype=torch.float64)
+    graphs = None if kind == "chain" else torch.stack([graph for graph, _ in rows])
+    together = prior(noise, torch.stack([mask for _, mask in rows]), graphs)
+    for row, (graph, mask) in enumerate(rows):
+        count = int(mask.sum())
+        own = None if graph is None else graph[:count, :count]
+        single = call(prior, noise[row : row + 1, :count], own, mask[:count])[0]
         torch.testing.assert_close(together[row, :count], single)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "chain"])
+def test_spread_is_the_covariance_of_what_is_drawn(kind):
+    _, mask = chain_rows(5, size=7)[0]
+    prior, count = build_prior(kind, 1.3), len(mask)
+    basis = torch.eye(count, dtype=torch.float64)[:, :, None].expand(-1, -1, 3)
+    drawn, spread = (f(basis, mask.expand(count, -1))[..., 0].T for f in (prior, prior.spread))
+    torch.testing.assert_close(drawn @ drawn.T, spread)
+
+
+@pytest.mark.parametrize("length", [40, 64, 100, 128, 256])
+def test_chain_prior_has_steps_and_size_of_natural_chains(length):
+    mask = torch.ones(1500, 4 * length, dtype=torch.bool)
+    x = ChainPrior(1.05)(torch.randn(1500, 4 * length, 3), mask).view(1500, length, 4, 3)
+    anchor = x[:, :, 1]
+    steps = (anchor[:, 1:] - anchor[:, :-1]).square().sum(-1).mean().sqrt()
+    size = (anchor - anchor.mean(1, keepdim=True)).square().sum(-1).mean().sqrt()
+    assert steps.item() == pytest.approx(3.8, rel=0.01)
+    assert size.item() == pytest.approx(2.642 * length**0.353, rel=0.04)  # four standard errors
+    offsets = (x[:, :, [0, 2, 3]] - anchor.unsqueeze(2)).std()
+    assert offsets.item() == pytest.approx(1.05, rel=0.01)
+
+
+def test_harmonic_prior_asks_for_the_bonds():
+    with pytest.raises(SamplerError, match="bond graph"):
+        HarmonicPrior(1.0)(torch.randn(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))
 
 
 def test_one_atom_starts_at_the_origin():
     graph, mask = bonds("one atom")
     noise = torch.randn(1, 1, 3)
-    assert torch.equal(harmonic_prior(noise, mask[None], graph[None], 1.0), torch.zeros(1, 1, 3))
-    assert torch.equal(gaussian_prior(noise, mask[None], 1.0), torch.zeros(1, 1, 3))
+    assert torch.equal(HarmonicPrior(1.0)(noise, mask[None], graph[None]), torch.zeros(1, 1, 3))
+    assert torch.equal(GaussianPrior(1.0)(noise, mask[None], graph[None]), torch.zeros(1, 1, 3))
 
 
 def test_build_prior_names_what_is_allowed():
-    with pytest.raises(SamplerError, match=r"'normal'.*gaussian, harmonic"):
+    with pytest.raises(SamplerError, match=r"'normal'.*gaussian, harmonic, chain"):
         build_prior("normal", 1.0)
 
 
@@ -105,8 +145,9 @@ def test_build_prior_names_what_is_allowed():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("kind", PRIORS)
 def test_prior_does_not_make_the_host_wait(kind, forbid_sync):
-    graph, mask = (part[None].cuda() for part in bonds("chain"))
-    noise, prior = torch.randn(1, 5, 3).cuda(), build_prior(kind, 1.0)
+    graph, mask = rows_for(kind)[-1]
+    graph = None if graph is None else graph[None].cuda()
+    noise, mask, prior = torch.randn(1, len(mask), 3).cuda(), mask[None].cuda(), build_prior(kind, 1.0)
     prior(noise, mask, graph)  # the first call may load libraries
     with forbid_sync():
         prior(noise, mask, graph)

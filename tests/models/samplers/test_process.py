@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from models.samplers.process import draw_times, interpolate, score, velocity
+from models.samplers.process import draw_times, interpolate, scaled_score, velocity
 
 TIMES = torch.tensor([0.0, 0.25, 0.6, 0.95], dtype=torch.float64)
 
@@ -25,7 +25,7 @@ def test_velocity_and_score_are_finite_at_the_data():
     x, t = torch.randn(2, 5, 3), torch.ones(2)
     v = velocity(x, x + 0.1, t)
     assert v.isfinite().all()
-    assert score(x, v, t, 1.0).isfinite().all()
+    assert scaled_score(x, v, t).isfinite().all()
 
 
 @pytest.mark.parametrize("prior_std", [0.6, 1.0, 2.5])
@@ -35,7 +35,8 @@ def test_score_is_the_gradient_of_the_log_density(shape_mixture, springs, prior_
     x = (x - x.mean(1, keepdim=True)).requires_grad_()
     (expected,) = torch.autograd.grad(data.log_density(x, TIMES).sum(), x)
     x = x.detach()
-    torch.testing.assert_close(score(x, velocity(x, data(x, TIMES), TIMES), TIMES, prior_std), expected)
+    found = scaled_score(x, velocity(x, data(x, TIMES), TIMES), TIMES)
+    torch.testing.assert_close(found, (1 - TIMES)[:, None, None] * prior_std**2 * expected)
 
 
 def test_draw_times_are_beta_distributed_with_a_uniform_part():

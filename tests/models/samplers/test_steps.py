@@ -6,6 +6,7 @@ from models.errors import SamplerError
 from models.geometry.internal import pair_distances
 from models.geometry.quotient import centre, horizontal_projection
 from models.geometry.rigid import random_rotation, rotate
+from models.samplers.prior import ChainPrior, GaussianPrior
 from models.samplers.steps import KINDS, StepConfig, build_step, step_euler, step_heun, step_langevin
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -267,6 +268,35 @@ def test_langevin_radius_of_the_plain_chain_needs_no_curvature():
 def test_langevin_curvature_follows_the_noise_that_is_added():
     # Half of the noise is half of the temperature: a curvature term that followed the score would give 6 instead.
     assert_mean(langevin_squares(4, noise_scale=0.5), 4.5)
+
+
+@pytest.mark.parametrize("noise_scale", [1.0, 0.5])
+def test_langevin_keeps_the_covariance_of_a_chain(noise_scale):
+    # Two residues, whose points have very different spreads: the curvature of white noise would be wrong here.
+    prior, mask = ChainPrior(1.05), torch.ones(4000, 8, dtype=torch.bool)
+    exact = linear_spread(prior, 8)
+    x = noise_scale**0.5 * prior(torch.randn(4000, 8, 3), mask)
+    config = StepConfig("sde", noise_scale=noise_scale, prior=prior)
+    for _ in range(60):
+        x = step_langevin(lambda x, t: x, x, at(x, 0.0), at(x, 0.04), mask, white(x), config)
+    for a, b in ((0, 1), (1, 3), (1, 5)):
+        square = (x[:, a] - x[:, b]).square().sum(-1)
+        expected = 3 * noise_scale * (exact[a, a] + exact[b, b] - 2 * exact[a, b]).item()
+        assert_mean(square, expected)
+
+
+def linear_spread(prior, count):
+    basis = torch.eye(count, dtype=torch.float64)[:, :, None].expand(-1, -1, 3)
+    return prior.spread(basis, torch.ones(count, count, dtype=torch.bool))[..., 0].T
+
+
+def test_noise_scale_of_the_prior_only_changes_the_unit():
+    x, noise = cloud(3, 5), cloud(3, 5)
+    small, large = (StepConfig("sde", prior=GaussianPrior(std)) for std in (1.0, 7.0))
+    mask, times = full(x), (at(x, 0.3), at(x, 0.4))
+    after = step_langevin(lambda x, t: 0.5 * x, x, *times, mask, noise, small)
+    scaled = step_langevin(lambda x, t: 0.5 * x, 7 * x, *times, mask, noise, large)
+    torch.testing.assert_close(scaled, 7 * after)
 
 
 @pytest.mark.parametrize("width", [1e-3, 1e-4])

@@ -4,7 +4,8 @@ import torch
 from models.geometry.alignment import align
 from models.geometry.quotient import centre, horizontal_projection
 from models.geometry.rigid import random_rotation, rotate
-from models.training.loss import LOSSES, denoising_loss, squared_errors
+from models.samplers.prior import ChainPrior
+from models.training.loss import LOSSES, chain_errors, denoising_loss, squared_errors
 
 COUNTS = (4, 9, 6)
 
@@ -121,3 +122,39 @@ def test_gradient_is_finite_and_zero_where_padded(kind):
     assert guess.grad.isfinite().all()
     assert not guess.grad[~mask].any()
     assert guess.grad[mask].abs().sum() > 0
+
+
+def backbones(counts, size):
+    mask = torch.arange(4 * size) < 4 * torch.tensor(counts)[:, None]
+    x = [centre(torch.randn(len(counts), 4 * size, 3, dtype=torch.float64), mask) for _ in range(3)]
+    return *x, mask
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_chain_metric_is_zero_at_the_data_only(kind):
+    x_t, guess, x_data, mask = backbones((9, 40), 40)
+    t = torch.tensor([0.2, 0.8], dtype=torch.float64)
+    assert denoising_loss(x_t, x_data, x_data, t, mask, kind, "chain") < 1e-20
+    assert denoising_loss(x_t, guess, x_data, t, mask, kind, "chain") > 0.1
+
+
+def test_chain_metric_is_blind_to_padding_and_batch_mates():
+    _, guess, x_data, mask = backbones((9, 40), 40)
+    both = chain_errors(guess - x_data, mask)
+    torch.testing.assert_close(both[:1], chain_errors((guess - x_data)[:1, :36], mask[:1, :36]))
+
+
+def test_chain_metric_counts_an_error_at_the_scale_where_it_is():
+    # The same size of error costs more in one peptide bond than as a slow bend of the whole chain.
+    *_, mask = backbones((64,), 64)
+    bend = torch.linspace(-1, 1, 64, dtype=torch.float64).repeat_interleave(4)[None, :, None].expand(1, -1, 3)
+    kinks = bend * (-1.0) ** torch.arange(64).repeat_interleave(4)[None, :, None]
+    slow, fast = (chain_errors(error, mask).item() for error in (bend, kinks))
+    assert fast > 10 * slow
+
+
+def test_chain_metric_of_a_chain_that_is_off_by_its_own_spread_is_about_one():
+    # Noise and data of the same spread: what a network that knows nothing is off by.
+    mask = torch.ones(200, 400, dtype=torch.bool)
+    error = ChainPrior(1.05)(torch.randn(200, 400, 3), mask)
+    assert 0.7 < (chain_errors(error, mask).mean() / 400).item() < 2.0
