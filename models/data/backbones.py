@@ -3,20 +3,23 @@
 A set is an npz file with `planes` [2, 12, R], `offset` [M+1], `key` [M], `seq` and `ss` [R] (letters), `scope` [M],
 `cluster40` [M], `split` [M] (0 train, 1 validation, 2 test) and `core` [M].  `planes` are the low and high bytes of
 hundredths of an angstrom: rows 0 to 2 are the steps from CA to CA (each chain begins at 0), rows 3 to 11 N, C and O
-seen from CA.
+seen from CA.  `about`, JSON of how the set was made, is for people.
 
 Axes: R residues of all chains, M chains.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from models.data.residues import FOLD_CLASSES, SECONDARY
+from models.data.peptides import FOLD_CLASSES, SECONDARY
 from models.errors import DataError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -114,6 +117,52 @@ def read_backbones(path: Path) -> BackboneSet:
         columns["split"],
         columns["core"],
     )
+
+
+def write_backbones(path: Path, chains: BackboneSet, about: Mapping[str, Any] | None = None) -> None:
+    """Write a set that `read_backbones` reads again; each chain then begins with its CA at the origin.
+
+    Args:
+        path: The npz file; it is there whole or not at all.
+        chains: Coordinates are rounded to hundredths of an angstrom.
+        about: How it was made, plain JSON values.
+
+    Raises:
+        DataError: Neighbours in a chain are more than 327 Å apart, or a chain has no residues.
+    """
+    if not chains.lengths.all():
+        raise DataError(f"chain {chains.keys[chains.lengths.argmin()]} has no residues")
+    arrays = {
+        "planes": _pack(chains.coordinates, chains.offsets),
+        "offset": chains.offsets.astype(np.int32),
+        "key": chains.keys,
+        "seq": chains.sequence.astype(np.uint8),
+        "ss": np.frombuffer(SECONDARY.encode(), np.uint8)[chains.secondary],
+        "scope": np.array(["", *FOLD_CLASSES])[chains.fold],
+        "cluster40": chains.cluster.astype(np.int32),
+        "split": chains.split.astype(np.uint8),
+        "core": chains.core.astype(bool),
+        "about": np.array(json.dumps(about or {})),
+    }
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _pack(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """[R, 4, 3] float32 -> [2, 12, R] uint8"""
+    whole = np.rint(x.astype(np.float64) / _UNIT_ANG)
+    anchor = whole[:, 1]
+    step = np.diff(anchor, axis=0, prepend=anchor[:1])
+    step[offsets[:-1]] = 0
+    value = np.concatenate((step, (whole[:, [0, 2, 3]] - anchor[:, None]).reshape(-1, 9)), axis=1)
+    if not (np.abs(value) < 2**15).all():
+        raise DataError("atoms of neighbouring residues are more than 327 Å apart or not finite; cut the chain there")
+    return np.ascontiguousarray(value.T.astype("<i2")).view(np.uint8).reshape(12, -1, 2).transpose(2, 0, 1)
 
 
 def _unpack(planes: np.ndarray, offsets: np.ndarray) -> np.ndarray:

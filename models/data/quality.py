@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from models.data.peptides import BREAK_ANG, PEPTIDE_BREAK_ANG
 from models.data.ramachandran import FAVOURED, OUTLIER, classify
 from models.geometry.backbone import backbone_torsions
 from models.geometry.internal import angles, torsions
 
 CA_STEP_ANG, CA_STEP_ROOM_ANG = 3.8, 0.1
-BREAK_ANG = 4.2  # CA to CA, or
-PEPTIDE_BREAK_ANG = 1.7  # C to the next N
 CA_CLASH_ANG = 3.0  # residues that are not neighbours
 LEAST_ALLOWED = 0.9
 LEAST_RIGHT_HANDED = 0.8  # natural chains have single turns of the other hand

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from models.backbone import BackboneReport
+from models.data.peptides import SECONDARY
 from models.data.quality import BackboneQuality, measure_backbones
-from models.data.residues import SECONDARY
 from models.data.secondary import annotate_secondary
 
 _MEASURED = tuple(f.name for f in fields(BackboneQuality) if f.name != "faults")

@@ -14,12 +14,11 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from models.data.peptides import FOLD_CLASSES, SECONDARY
 from models.structure import PaddedBatch
 
 POINTS_PER_RESIDUE = 4  # N, CA, C, O in this order
 _END, _LENGTH_BINS, _LENGTH_STEP, _FRACTION_BINS = 16, 33, 8, 11
-FOLD_CLASSES = "abcdefg"  # SCOPe: all alpha, all beta, a/b, a+b, multi-domain, membrane, small
-SECONDARY = "HEC"  # helix, strand, the rest
 
 # Columns of `PaddedBatch.tokens`: residues to the N end and to the C end, length, helix, strand, fold class, secondary.
 TOKEN_SIZES = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from biotite.structure import AtomArray, annotate_sse
 
-from models.data.residues import SECONDARY
+from models.data.peptides import SECONDARY
 
 _CODES = {"a": "H", "b": "E"}
 # biotite lays a grid of such cells over the whole box, and lists all pairs of residues that are near

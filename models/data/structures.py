@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from biotite.sequence import ProteinSequence
 
-from models.data.quality import BREAK_ANG, PEPTIDE_BREAK_ANG
+from models.data.peptides import BREAK_ANG, PEPTIDE_BREAK_ANG
 from models.data.secondary import annotate_secondary
 from models.data.structure_files import ATOMS, LIMIT_BYTES, Row, read_rows
 from models.errors import StructureError
@@ -38,7 +38,7 @@ class Chain:
         numbers: Number of each residue in the file, with its insertion code, such as `52` and `52A`.  [L]
         coordinates: N, CA, C, O, Å.  [L, 4, 3] float32
         sequence: One letter for each residue, X where it is none of the twenty.
-        secondary: Place in `models.data.residues.SECONDARY`, by P-SEA.  [L] uint8
+        secondary: Place in `models.data.peptides.SECONDARY`, by P-SEA.  [L] uint8
     """
 
     id: str

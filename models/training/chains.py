@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from models.data.backbones import TRAIN, BackboneSet
-from models.data.residues import POINTS_PER_RESIDUE, SECONDARY, Conditions, build_residues
+from models.data.peptides import SECONDARY
+from models.data.residues import POINTS_PER_RESIDUE, Conditions, build_residues
 from models.errors import DataError
 from models.structure import PaddedBatch
 

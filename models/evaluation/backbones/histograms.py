@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.data.residues import SECONDARY
+from models.data.peptides import SECONDARY
 from models.evaluation.backbones.chains import Group, per_length
 from models.evaluation.backbones.extras import load_extra
 from models.evaluation.conformers import INTERVAL_PERCENT

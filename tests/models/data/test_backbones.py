@@ -1,7 +1,10 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models.data.backbones import TRAIN, read_backbones
+from models.data.backbones import TRAIN, read_backbones, write_backbones
 from models.errors import DataError
 
 
@@ -40,3 +43,34 @@ def test_files_that_are_no_sets_are_refused_by_name(tmp_path):
     np.savez(tmp_path / "other.npz", offset=np.zeros(1))
     with pytest.raises(DataError, match=r"lacks planes, key.*not a set of backbones"):
         read_backbones(tmp_path / "other.npz")
+
+
+def test_set_that_is_written_is_the_set_that_is_read(backbones, tmp_path):
+    moved = replace(backbones, coordinates=backbones.coordinates + np.float32(50.004))
+    write_backbones(tmp_path / "set.npz", moved, {"seed": 3})
+    again = read_backbones(tmp_path / "set.npz")
+    for name in ("offsets", "keys", "sequence", "secondary", "fold", "cluster", "split", "core"):
+        assert (getattr(again, name) == getattr(backbones, name)).all(), name
+    for number in range(len(backbones)):
+        x = backbones.chain(number)
+        np.testing.assert_allclose(again.chain(number), x - x[0, 1], atol=0.0151)
+    write_backbones(tmp_path / "again.npz", again)
+    assert (read_backbones(tmp_path / "again.npz").coordinates == again.coordinates).all()
+    assert json.loads(str(np.load(tmp_path / "set.npz")["about"])) == {"seed": 3}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.npz", "set.npz"]
+
+
+@pytest.mark.parametrize("far", [400.0, np.nan])
+def test_steps_that_do_not_fit_are_refused_and_leave_no_file(backbones, tmp_path, far):
+    x = backbones.coordinates.copy()
+    x[10:] += far
+    with pytest.raises(DataError, match="more than 327 Å apart or not finite; cut the chain there"):
+        write_backbones(tmp_path / "set.npz", replace(backbones, coordinates=x))
+    assert not list(tmp_path.iterdir())
+
+
+def test_chain_without_residues_is_refused(backbones, tmp_path):
+    offsets = backbones.offsets.copy()
+    offsets[1] = 0
+    with pytest.raises(DataError, match=f"chain {backbones.keys[0]} has no residues"):
+        write_backbones(tmp_path / "set.npz", replace(backbones, offsets=offsets))

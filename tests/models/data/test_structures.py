@@ -1,4 +1,6 @@
 import gzip
+import subprocess
+import sys
 
 import gemmi
 import numpy as np
@@ -166,3 +168,8 @@ def test_too_many_residues_are_refused(pdb_lines, native, monkeypatch):
     with pytest.raises(StructureError, match="the structure has 9 residues; at most 8") as caught:
         read_chains(text_of(pdb_lines(native[:9])))
     assert caught.value.reason == "structure_too_large"
+
+
+def test_reading_loads_no_network():
+    code = "import sys, models.data.structures; sys.exit(bool({'torch', 'rdkit'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0  # child processes are small that way

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.data.residues import SECONDARY
+from models.data.peptides import SECONDARY
 from models.evaluation.backbones.chains import Group
 from models.evaluation.backbones.histograms import (
     ANGLE_BINS,
