@@ -95,7 +95,7 @@ def test_backbones_keep_their_hand(sampled, kind):
     assert (report.fault, report.helix, report.strand) == (before.fault, before.helix, before.strand)
 
 
-@settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))  # shrinking would take minutes
+@settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))  # shrinking would take minutes
 @given(length=LENGTHS, count=st.integers(1, 3), name=ODD_IDS)
 def test_any_length_and_id_is_read_back(sampled, length, count, name):
     ensemble = sampled(length, count, name)
