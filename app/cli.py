@@ -302,7 +302,8 @@ def evaluate(
     command.run(data, model, weights or default_weights_dir(), run, options, config, device, out)
 
 
-evaluate_cli.command()(backbone_verbs.backbones)
+for measuring in (backbone_verbs.backbones, backbone_verbs.scrmsd):
+    evaluate_cli.command()(measuring)
 
 
 @cli.command()

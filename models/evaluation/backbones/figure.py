@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.evaluation.backbones.histograms import ANGLE_BINS, DISTANCE_ANG, RG_RATIO
-from models.evaluation.backbones.run import NATIVES, SAMPLES
+from models.evaluation.backbones.rows import NATIVES, SAMPLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import biotite.structure as struc
@@ -22,8 +22,8 @@ import numpy as np
 from biotite.sequence.align import SubstitutionMatrix, align_optimal
 from biotite.structure.alphabet import I3DSequence, to_3di
 
+from models.data.structure_files import ATOMS
 from models.evaluation.backbones.chains import Group
-from models.evaluation.backbones.samples import ATOMS
 from models.evaluation.backbones.similarity import tm_scores
 
 WORD = 4  # letters
@@ -96,13 +96,13 @@ def nearest(library: Library, query: np.ndarray) -> Neighbour:
 
 
 def search(
-    library: Library, queries: Iterable[np.ndarray], on_progress: Callable[[int], None] = lambda done: None
+    library: Library, queries: Sequence[np.ndarray], on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Neighbour]:
     """The nearest chain of each query."""
     found = []
     for done, query in enumerate(queries, 1):
         found.append(nearest(library, query))
-        on_progress(done)
+        on_progress(done, len(queries))
     return found
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from models.data.quality import CA_STEP_ANG, CA_STEP_ROOM_ANG, REASONS
 from models.evaluation.backbones.histograms import ANGLE_BINS, SHARE_STEPS
+from models.evaluation.backbones.likelihood import TEMPERATURE, WEIGHTS
 from models.evaluation.backbones.novelty import ALIGNED, COMPARED, WORD
-from models.evaluation.backbones.run import LIKENESS
+from models.evaluation.backbones.rows import LIKENESS
 from models.evaluation.backbones.similarity import CLUSTER_TM
+from models.evaluation.backbones.studies import WITHIN_PERCENT
 from models.evaluation.conformers import RESAMPLES
 from models.evaluation.tables import number, plain, table, text
 
@@ -38,7 +40,16 @@ RULES = (
     "are joined, directly or through others. Nearest: highest TM-score to a training chain, over the length of the "
     f"sample, among the {COMPARED} best 3Di alignments of the {ALIGNED} chains that share most rare 3Di words of "
     f"{WORD} letters. Novel: share whose nearest is below {CLUSTER_TM}.",
+    f"Designability proxy: CA-only ProteinMPNN ({WEIGHTS}, temperature {TEMPERATURE:g}) samples a sequence; mean "
+    f"negative log-likelihood per residue. Limit: {WITHIN_PERCENT:g}th percentile of the sound validation chains. "
+    "Within: share of the sound chains at or below it. It does not see handedness and hardly sees small faults, so it "
+    "says nothing of chains that are not sound; rows without sound chains are scored as they are. It is not scRMSD "
+    "designability.",
+    "Classes: a classifier of our own on SCOPe classes, trained on one training chain of each cluster. JSD of mean "
+    "probabilities; Frechet distance of hidden features, larger for few chains. Neither can be compared with figures "
+    "made with other classifiers.",
 )
+_CLASSES = "abcd"
 _LIKENESS_TITLES = ("content", "content by chain", "phi/psi", "CA distances", "Rg")
 
 
@@ -65,6 +76,8 @@ def backbones_to_markdown(record: Mapping[str, Any]) -> str:
     if len(record["bins"]) > 1:
         lines += ["", "## All lengths together", "", *_tables(record["overall"])]
     lines += ["", "## How it was measured", "", *(f"- {rule}" for rule in record["rules"]), ""]
+    if record.get("classifier"):
+        lines += [_classifier(record["classifier"]), ""]
     if not record["test_chains"]:
         lines.append("The set has no test chains.\n")
     return "\n".join(lines)
@@ -103,17 +116,16 @@ def _tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ],
         names,
     )
-    return lines + _optional(rows, "diversity", ["chains", "mean TM", "clusters"], _diversity) + _optional(
-        rows, "novelty", ["chains", "nearest training chain, TM", "novel, %"], _novelty
-    )  # fmt: skip
+    for key, titles, cells in _STUDIES:
+        having = [row for row in rows if row.get(key)]
+        lines += table(titles, [cells(row[key]) for row in having], [row["name"] for row in having]) if having else []
+    return lines
 
 
-def _optional(
-    rows: Sequence[Mapping[str, Any]], key: str, titles: Sequence[str], cells: Callable[[Any], list[str]]
-) -> list[str]:
-    """A table of the rows for which `key` was measured."""
-    having = [row for row in rows if row.get(key)]
-    return table(titles, [cells(row[key]) for row in having], [row["name"] for row in having]) if having else []
+def _classifier(card: Mapping[str, Any]) -> str:
+    """How good the classifier is."""
+    words = [f"{key} {number(card[key], 100, 1)} %" for key in ("accuracy", "balanced", "majority")]
+    return f"Classifier: trained on {card['trained_on']} chains, held out {card['held_out']}: {', '.join(words)}."
 
 
 def _diversity(found: Mapping[str, Any]) -> list[str]:
@@ -124,6 +136,29 @@ def _diversity(found: Mapping[str, Any]) -> list[str]:
 
 def _novelty(found: Mapping[str, Any]) -> list[str]:
     return [str(found["chains"]), interval(found["nearest_tm"], 1, 3), interval(found["novel"], 100, 1)]
+
+
+def _proxy(found: Mapping[str, Any]) -> list[str]:
+    counts = [str(found[key]) for key in ("chains", "sound")]
+    return [*counts, interval(found["nll"], 1, 3), number(found["limit"], 1, 3), interval(found["within"], 100, 1)]
+
+
+def _classes(found: Mapping[str, Any]) -> list[str]:
+    shares = " / ".join(number(found["shares"][letter], 100, 0) for letter in _CLASSES)
+    return [str(found["chains"]), shares, spread(found["divergence"]), number(found["frechet"], 1, 1)]
+
+
+# key of the row, titles, cells
+_STUDIES: tuple[tuple[str, tuple[str, ...], Callable[[Any], list[str]]], ...] = (
+    ("diversity", ("chains", "mean TM", "clusters"), _diversity),
+    ("novelty", ("chains", "nearest training chain, TM", "novel, %"), _novelty),
+    (
+        "proxy",
+        ("chains", "sound", "designability proxy: negative log-likelihood", "limit", "within, %"),
+        _proxy,
+    ),
+    ("classes", ("chains", "SCOPe class a / b / c / d, %", "classes, JSD to validation", "Frechet distance"), _classes),
+)
 
 
 def interval(summary: Mapping[str, float] | None, factor: float, digits: int) -> str:

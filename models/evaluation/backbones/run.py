@@ -6,28 +6,20 @@ still not at the figures of the validation chains themselves.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from models.data.backbones import TEST, TRAIN, VALIDATION, BackboneSet
-from models.data.quality import measure_backbones
-from models.evaluation.backbones.chains import EDGES, Group, filled_bins, natives, per_length, with_noise
-from models.evaluation.backbones.histograms import Counts, count, divergence_with_interval, rg_counts
-from models.evaluation.backbones.novelty import Library, build_library, search
-from models.evaluation.backbones.similarity import CLUSTER_TM, diversity, mean_with_interval
-from models.evaluation.conformers import INTERVAL_PERCENT, RESAMPLES, summarise
+from models.evaluation.backbones.chains import EDGES, Group, filled_bins, natives, with_noise
+from models.evaluation.backbones.classes import ClassModel, train_classes
+from models.evaluation.backbones.histograms import Counts, count
+from models.evaluation.backbones.novelty import Library, build_library
+from models.evaluation.backbones.rows import NATIVES, SAMPLES, TRAINING, Measured, describe, measure
+from models.evaluation.backbones.studies import compare_classes, compare_pairs, find_neighbours, score_sequences
 
-SAMPLES, NATIVES, TRAINING = "samples", "validation chains", "training chains"
-MEASURES = (
-    "ca_step_share", "bond_error_ang", "angle_error_deg", "trans_share", "favoured", "outliers", "right_handed",
-    "negative_phi", "rg_ratio",
-)  # fmt: skip
-LIKENESS = ("composition", "content", "torsions", "distances", "rg")
-_COMPARED, _SEARCHED = (SAMPLES, NATIVES, TRAINING), (SAMPLES, NATIVES)
 Progress = Callable[[str, int, int], None]
 
 
@@ -41,8 +33,10 @@ class BackboneConfig:
         max_natives: Most validation chains of a bin, evenly spaced.
         max_compared: Most chains of a row of a bin that are compared with each other; 0 compares none.
         max_searched: Most chains of a row of a bin that are looked for among the training chains; 0 looks for none.
+        max_scored: Most chains of a row of a bin that sequences are sampled for; 0 samples none.
+        classes: Train the classifier of SCOPe classes, and use it.
         core_only: Leave out validation and training chains that are not compact or hardly helix and strand.
-        seed: Fixes noise and training chains.
+        seed: Fixes noise, the choice of training chains, sequences and classifier.
     """
 
     edges: tuple[int, ...] = EDGES
@@ -50,30 +44,25 @@ class BackboneConfig:
     max_natives: int = 200
     max_compared: int = 64
     max_searched: int = 32
+    max_scored: int = 0
+    classes: bool = False
     core_only: bool = True
     seed: int = 0
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A group with what was found in it.
+class _Tools:
+    """What is made once for all bins.
 
     Attributes:
-        group: M backbones.
-        values: One number of each backbone by name; see `MEASURES`.  [M] each
-        faults: First fault of each, or None.
-        counts: What it looks like.
+        test: Counts of the test chains.
+        library: Training chains to search in.
+        classifier: Of SCOPe classes.
     """
 
-    group: Group
-    values: dict[str, np.ndarray]
-    faults: tuple[str | None, ...]
-    counts: Counts
-
-    @property
-    def finite(self) -> np.ndarray:
-        """Where there is something to measure.  [M] bool"""
-        return np.array([fault != "not_finite" for fault in self.faults], bool)
+    test: Counts
+    library: Library | None
+    classifier: ClassModel | None
 
 
 def evaluate_backbones(
@@ -88,46 +77,29 @@ def evaluate_backbones(
         on_progress: Called with phase, done and total.
 
     Returns:
-        `bins`, each with `low`, `high` and `rows`; `overall`, the rows of all bins together; `test_chains`.
+        `bins`, each with `low`, `high` and `rows`; `overall`, the rows of all bins together; `test_chains`;
+        `classifier`, how good it is, or None.
 
     Raises:
-        DataError: A sample is outside of all bins.
+        DataError: A sample is outside of all bins, a package is missing, or no label is there to learn from.
     """
     bins = filled_bins(samples, config.edges)
     groups = [_groups(samples, chains, low, high, config) for low, high in bins]
-    test = count(natives("test chains", chains, chains.split == TEST))
     measured = []
     for done, rows in enumerate(groups, 1):
         measured.append([measure(group) for group in rows])
         on_progress("geometry", done, len(groups))
-    library = _library(chains, on_progress) if config.max_searched else None
     overall = [measure(Group(rows[0].name, _together(rows))) for rows in zip(*groups, strict=True)]
+    tools = _tools(chains, config, on_progress)
     return {
         "bins": [
-            {
-                "low": low,
-                "high": high - 1,
-                "rows": _rows(rows, test, config, library, f"{low}-{high - 1}", on_progress),
-            }
+            {"low": low, "high": high - 1, "rows": _bin(rows, tools, config, f"{low}-{high - 1}", on_progress)}
             for (low, high), rows in zip(bins, measured, strict=True)
         ],
-        "overall": _rows(overall, test, None, None, "all", on_progress),
-        "test_chains": len(test.composition),
+        "overall": _rows(overall, tools),
+        "test_chains": len(tools.test.composition),
+        "classifier": None if tools.classifier is None else tools.classifier.card(),
     }
-
-
-def measure(group: Group) -> Measured:
-    """Measure one group."""
-
-    def judge(x: np.ndarray) -> list[tuple[np.ndarray, str | None]]:
-        quality = measure_backbones(x)
-        known = {**vars(quality), "outliers": 1 - quality.allowed}
-        return list(zip(np.stack([known[name] for name in MEASURES], 1), quality.faults, strict=True))
-
-    found = per_length(group, judge)
-    numbers = np.array([row for row, _ in found], np.float64).reshape(len(group), len(MEASURES))
-    faults = tuple(fault for _, fault in found)
-    return Measured(group, dict(zip(MEASURES, numbers.T, strict=True)), faults, count(group))
 
 
 def _groups(samples: Group, chains: BackboneSet, low: int, high: int, config: BackboneConfig) -> list[Group]:
@@ -142,103 +114,52 @@ def _groups(samples: Group, chains: BackboneSet, low: int, high: int, config: Ba
     return [Group(SAMPLES, own.chains), valid, floor, *noisy]
 
 
-def _library(chains: BackboneSet, on_progress: Progress) -> Library:
-    train = natives(TRAINING, chains, chains.split == TRAIN)
-    return build_library(train, lambda done, total: on_progress("training chains to 3Di", done, total))
+def _tools(chains: BackboneSet, config: BackboneConfig, on_progress: Progress) -> _Tools:
+    test = count(natives("test chains", chains, chains.split == TEST))
+    library = classifier = None
+    if config.max_searched:
+        train = natives(TRAINING, chains, chains.split == TRAIN)
+        library = build_library(train, lambda done, total: on_progress("training chains to 3Di", done, total))
+    if config.classes:
+        classifier = train_classes(
+            chains, config.seed, lambda done, total: on_progress("training the classifier", done, total)
+        )
+    return _Tools(test, library, classifier)
 
 
 def _together(groups: Sequence[Group]) -> tuple[np.ndarray, ...]:
     return tuple(chain for group in groups for chain in group.chains)
 
 
-def _rows(
-    rows: Sequence[Measured],
-    test: Counts,
-    config: BackboneConfig | None,
-    library: Library | None,
-    label: str,
-    on_progress: Progress,
+def _bin(
+    rows: Sequence[Measured], tools: _Tools, config: BackboneConfig, label: str, on_progress: Progress
 ) -> list[dict[str, Any]]:
-    """Rows of the record; the pairs only where there is a configuration, and not of controls."""
-    reference = next(row for row in rows if row.group.name == NATIVES)
-    described = []
-    for row in rows:
-        found = _describe(row, reference, test, itself=row is reference)
-        if config is not None and row.group.name in _COMPARED:
-            searched = library if row.group.name in _SEARCHED else None
-            found |= _pairs(row, config, searched, label, on_progress)
-        described.append(found)
-    return described
+    """Rows of one bin with all that was asked for."""
 
+    def report(phase: str, done: int, total: int) -> None:
+        on_progress(f"{label}: {phase}", done, total)
 
-def _describe(row: Measured, reference: Measured, test: Counts, itself: bool) -> dict[str, Any]:
-    """What a row is like, and how near the validation and the test chains."""
-    finite, shares = row.finite, row.counts.shares
-    passed = [fault is None for fault in row.faults]
-    known = {name: values[finite] for name, values in row.values.items()}
-    return {
-        "name": row.group.name,
-        "chains": len(row.group),
-        "lengths": dict(sorted(Counter(map(int, row.group.lengths)).items())),
-        "passed": _fields(passed),
-        "faults": dict(sorted(Counter(fault for fault in row.faults if fault).items())),
-        **{name: _fields(values) for name, values in known.items()},
-        "content": {letter: _fields(column) for letter, column in zip("HEC", shares.T, strict=True)},
-        "to_validation": None if itself else _likeness(row, reference),
-        "to_test": {
-            name: divergence_with_interval(getattr(row.counts, name), getattr(test, name))
-            for name in ("composition", "content")
-        },
-        "histograms": {
-            "torsions": row.counts.torsions.sum(0).tolist(),
-            "distances": row.counts.distances.sum(0).tolist(),
-        },
-        "each": {
-            "length": row.group.lengths.tolist(),
-            "fault": list(row.faults),
-            "helix": shares[:, 0].tolist(),
-            "strand": shares[:, 1].tolist(),
-            **{name: row.values[name].tolist() for name in ("ca_step_share", "favoured", "outliers", "rg_ratio")},
-        },
-    }
-
-
-def _likeness(row: Measured, reference: Measured) -> dict[str, tuple[float, float, float] | None]:
-    """Divergence of everything that is counted."""
-    pairs = {name: (getattr(row.counts, name), getattr(reference.counts, name)) for name in LIKENESS[:-1]}
-    pairs["rg"] = (rg_counts(row.values["rg_ratio"]), rg_counts(reference.values["rg_ratio"]))
-    return {name: divergence_with_interval(*pair) for name, pair in pairs.items()}
-
-
-def _pairs(
-    row: Measured, config: BackboneConfig, library: Library | None, label: str, on_progress: Progress
-) -> dict[str, Any]:
-    """Diversity, and novelty where there is a library."""
-    finite = row.group.only(row.finite.tolist())
-    described: dict[str, Any] = {}
+    described = _rows(rows, tools)
+    studies = {}
     if config.max_compared:
-        phase = f"TM-scores, {label}, {row.group.name}"
-        found = diversity(finite.at_most(config.max_compared), lambda done, total: on_progress(phase, done, total))
-        described["diversity"] = {
-            "chains": found.chains,
-            "mean_tm": found.mean_tm,
-            "interval": mean_with_interval(found.matrix, RESAMPLES, INTERVAL_PERCENT),
-            "clusters": found.clusters,
-        }
-    if library is not None:
-        phase = f"search, {label}, {row.group.name}"
-        asked = finite.at_most(config.max_searched)
-        near = search(library, asked.chains, lambda done: on_progress(phase, done, len(asked)))
-        scores = [neighbour.tm for neighbour in near]
-        described["novelty"] = {
-            "chains": len(asked),
-            "nearest_tm": _fields(scores),
-            "novel": _fields([score < CLUSTER_TM for score in scores]),
-            "each": scores,
-        }
-    return described
+        studies["diversity"] = compare_pairs(rows, config.max_compared, report)
+    if tools.library is not None:
+        studies["novelty"] = find_neighbours(rows, tools.library, config.max_searched, report)
+    if config.max_scored:
+        studies["proxy"] = score_sequences(rows, config.max_scored, config.seed, report)
+    return [_with(row, studies) for row in described]
 
 
-def _fields(values: Sequence[float] | np.ndarray) -> dict[str, Any] | None:
-    summary = summarise(np.asarray(values, np.float64).tolist())
-    return None if summary is None else asdict(summary)
+def _rows(rows: Sequence[Measured], tools: _Tools) -> list[dict[str, Any]]:
+    """What each row is like."""
+    reference = next(row for row in rows if row.group.name == NATIVES)
+    described = [describe(row, reference, tools.test, itself=row is reference) for row in rows]
+    if tools.classifier is None:
+        return described
+    classes = compare_classes(rows, tools.classifier)
+    return [_with(row, {"classes": classes}) for row in described]
+
+
+def _with(row: dict[str, Any], studies: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The row with its figures of each study that has any."""
+    return row | {study: figures[row["name"]] for study, figures in studies.items() if row["name"] in figures}

@@ -1,5 +1,7 @@
 """Sampled backbones from files: npz, PDB, mmCIF and BinaryCIF.
 
+Every model of a file is read, and as it is: a sample with a break is one faulty sample, not two sound chains.
+
 Axes: S backbones of one length, L residues, points N, CA, C, O.  Coordinates in angstrom.
 """
 
@@ -14,10 +16,10 @@ import numpy as np
 from biotite.structure.io.pdb import PDBFile
 from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, get_structure
 
+from models.data.structure_files import ATOMS
 from models.errors import DataError
 from models.evaluation.backbones.chains import SHORTEST
 
-ATOMS = ("N", "CA", "C", "O")
 SUFFIXES = (".npz", ".pdb", ".cif", ".bcif")
 
 

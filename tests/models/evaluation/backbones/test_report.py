@@ -6,7 +6,8 @@ import pytest
 from models.evaluation.backbones.chains import Group
 from models.evaluation.backbones.figure import draw_backbone_figure
 from models.evaluation.backbones.report import backbones_to_markdown, build_backbone_record
-from models.evaluation.backbones.run import NATIVES, SAMPLES, BackboneConfig, evaluate_backbones
+from models.evaluation.backbones.rows import NATIVES, SAMPLES
+from models.evaluation.backbones.run import BackboneConfig, evaluate_backbones
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,25 @@ def test_tables_have_every_row_and_one_width(record):
     assert "novel, %" not in page and "nan" not in page and "None" not in page
     for block in page.split("\n\n"):
         assert len({line.count("|") for line in block.splitlines() if line.startswith("|")}) <= 1
+
+
+def test_studies_that_were_asked_for_have_their_tables(record):
+    bins = json.loads(json.dumps(record["bins"]))
+    figures = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    bins[0]["rows"][0] |= {
+        "proxy": {"chains": 3, "sound": 2, "nll": figures, "limit": 1.25, "within": figures},
+        "classes": {
+            "chains": 3,
+            "shares": dict.fromkeys("abcdefg", 1 / 7),
+            "divergence": [0.1, 0.0, 0.2],
+            "frechet": 8.0,
+        },
+    }
+    card = {"trained_on": 9, "held_out": 4, "accuracy": 0.75, "balanced": None, "majority": 0.5}
+    page = backbones_to_markdown({**record, "bins": bins, "classifier": card})
+    assert "| samples | 3 | 2 | 0.500 [0.400, 0.600] | 1.250 | 50.0 [40.0, 60.0] |" in page
+    assert "| samples | 3 | 14 / 14 / 14 / 14 | 0.100 [0.000, 0.200] | 8.0 |" in page
+    assert "trained on 9 chains, held out 4: accuracy 75.0 %, balanced - %, majority 50.0 %." in page
 
 
 def test_cells_are_percent_with_an_interval(record):

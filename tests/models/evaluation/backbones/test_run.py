@@ -1,19 +1,12 @@
 import numpy as np
 import pytest
 
-from models.data.quality import measure_backbones
 from models.errors import DataError
 from models.evaluation.backbones.chains import Group
-from models.evaluation.backbones.run import (
-    NATIVES,
-    SAMPLES,
-    TRAINING,
-    BackboneConfig,
-    evaluate_backbones,
-    measure,
-)  # fmt: skip
+from models.evaluation.backbones.rows import NATIVES, SAMPLES, TRAINING
+from models.evaluation.backbones.run import BackboneConfig, evaluate_backbones
 
-CONFIG = BackboneConfig(max_compared=3, max_searched=1, core_only=False)
+CONFIG = BackboneConfig(max_compared=3, max_searched=1, max_scored=1, classes=True, core_only=False)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +58,16 @@ def test_nearest_chain_of_a_training_chain_is_itself(found):
     assert "diversity" not in rows[f"{NATIVES} + 0.3 Å noise"]
 
 
+def test_studies_stand_beside_the_rows_that_have_them(found):
+    rows = rows_of(found["bins"][0]["rows"])
+    assert rows[SAMPLES]["proxy"]["sound"] == 1 and "proxy" not in rows[TRAINING]
+    assert rows[f"{NATIVES} + 0.3 Å noise"]["proxy"]["sound"] == 0
+    assert sum(rows[SAMPLES]["classes"]["shares"].values()) == pytest.approx(1)
+    assert found["classifier"]["trained_on"] > 0 and found["classifier"]["held_out"] > 0
+    overall = rows_of(found["overall"])
+    assert "classes" in overall[SAMPLES] and "proxy" not in overall[SAMPLES] and "diversity" not in overall[SAMPLES]
+
+
 def test_bin_without_natural_chains_has_no_figures_to_compare(found):
     rows = rows_of(found["bins"][1]["rows"])
     assert rows[NATIVES]["chains"] == 0 and rows[NATIVES]["passed"] is None
@@ -76,14 +79,6 @@ def test_all_lengths_together_are_all_chains(found):
     rows = rows_of(found["overall"])
     parts = [rows_of(one["rows"])[SAMPLES]["chains"] for one in found["bins"]]
     assert rows[SAMPLES]["chains"] == sum(parts) and rows[SAMPLES]["lengths"][100] == 1
-
-
-def test_measures_are_those_of_the_service(some):
-    one = measure(some)
-    quality = measure_backbones(some.chains[2][None])
-    assert one.values["favoured"][2] == pytest.approx(quality.favoured[0])
-    assert one.values["outliers"][2] == pytest.approx(1 - quality.allowed[0])
-    assert one.faults[2] == quality.faults[0]
 
 
 def test_samples_outside_of_the_bins_are_refused(split_chains):
