@@ -73,7 +73,7 @@ def to_pdb(ensembles: Sequence[BackboneEnsemble], model: str, residue: str = "AL
         f"HEADER    {'DE NOVO PROTEIN':<40}{'':9}   XXXX",
         "TITLE     SAMPLED PROTEIN BACKBONE",
         "EXPDTA    THEORETICAL MODEL",
-        f"NUMMDL    {len(models)}",
+        f"NUMMDL    {len(models):4d}",
     )
     lengths = {ensemble.length for ensemble in ensembles if ensemble.samples}
     sequence = sequence_records(residue, *lengths) if len(lengths) == 1 else []

@@ -173,6 +173,12 @@ def test_chain_ends_with_a_ter_record(sampled):
     assert all(lines[k + 1] == "ENDMDL" and lines[k - 1][22:26] == "  30" for k in ends)
 
 
+def test_head_of_a_pdb_file_keeps_to_its_columns(sampled):
+    header, _, method, count, *_ = to_pdb([sampled(30, 12)], "m").splitlines()
+    assert (header[10:50].strip(), header[50:59].strip(), header[62:66]) == ("DE NOVO PROTEIN", "", "XXXX")
+    assert (method, count) == ("EXPDTA    THEORETICAL MODEL", "NUMMDL      12")
+
+
 def test_several_lengths_are_further_models_and_blocks(sampled):
     first, second = sampled(30, 2, "same"), sampled(12, 1, "same")
     empty = BackboneEnsemble(1, "none", 64, (), "clash", "every draw failed")
