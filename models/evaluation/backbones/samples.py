@@ -14,7 +14,7 @@ from pathlib import Path
 import biotite.structure as struc
 import numpy as np
 from biotite.structure.io.pdb import PDBFile
-from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, get_structure
+from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, get_model_count, get_structure
 
 from models.data.structure_files import ATOMS
 from models.errors import DataError
@@ -73,21 +73,32 @@ def _arrays(file: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _models(file: Path, atoms: tuple[str, ...]) -> list[np.ndarray]:
-    """Every model of a structure file."""
+    """Every model of every block of a structure file."""
     try:
-        stack = _read(file)
+        models = list(_read(file))
     except Exception as error:  # biotite raises many kinds for broken files
         raise DataError(f"{file} cannot be read: {error}; allowed are PDB, mmCIF and BinaryCIF files") from None
-    stack = stack[:, struc.filter_amino_acids(stack)]
-    kept = [stack[:, stack.atom_name == atom] for atom in atoms]
+    if not models:
+        raise DataError(f"{file} holds no structure; allowed are PDB, mmCIF and BinaryCIF files")
+    return [_backbone(model[struc.filter_amino_acids(model)], file, atoms) for model in models]
+
+
+def _read(file: Path) -> Iterator[struc.AtomArray]:
+    suffix = file.suffix.lower()
+    if suffix == ".pdb":
+        text = PDBFile.read(file)
+        yield from (text.get_structure(model=number) for number in range(1, text.get_model_count() + 1))
+        return
+    blocks = (CIFFile if suffix == ".cif" else BinaryCIFFile).read(file)
+    for block in blocks.values():
+        for number in range(1, get_model_count(block) + 1):
+            yield get_structure(block, model=number, use_author_fields=False)
+
+
+def _backbone(model: struc.AtomArray, file: Path, atoms: tuple[str, ...]) -> np.ndarray:
+    """[L, len(atoms), 3]"""
+    kept = [model[model.atom_name == atom] for atom in atoms]
     residues = [list(zip(part.chain_id, part.res_id, part.ins_code, strict=True)) for part in kept]
     if not residues[0] or any(other != residues[0] for other in residues):
         raise DataError(f"{file} lacks {', '.join(atoms)} of some residues; every residue needs all of them")
-    return list(np.stack([part.coord for part in kept], axis=2).astype(np.float64))
-
-
-def _read(file: Path) -> struc.AtomArrayStack:
-    suffix = file.suffix.lower()
-    if suffix == ".pdb":
-        return PDBFile.read(file).get_structure()
-    return get_structure((CIFFile if suffix == ".cif" else BinaryCIFFile).read(file), use_author_fields=False)
+    return np.stack([part.coord for part in kept], axis=1).astype(np.float64)

@@ -2,8 +2,11 @@ import gemmi
 import numpy as np
 import pytest
 
+from models.backbone import Backbone, BackboneEnsemble
+from models.data.report import report_backbones
 from models.errors import DataError
 from models.evaluation.backbones.samples import read_samples
+from models.export.backbones import to_bcif, to_mmcif, to_pdb
 
 
 def structure(models):
@@ -55,6 +58,24 @@ def test_structure_files_give_every_model(suffix, tmp_path, some):
         np.testing.assert_allclose(got, expected, atol=2e-3)
 
 
+@pytest.mark.parametrize(("suffix", "write"), [("pdb", to_pdb), ("cif", to_mmcif), ("bcif", to_bcif)])
+def test_our_own_files_of_several_lengths_are_read(suffix, write, tmp_path, some):
+    lengths = [some.chains[:2], some.chains[2:3]]
+    ensembles = [
+        BackboneEnsemble(place, f"of {len(chains[0])}", len(chains[0]), tuple(
+            Backbone(k, x.astype(np.float32), report, 1, None)
+            for k, (x, report) in enumerate(zip(chains, report_backbones(np.stack(chains)), strict=True))
+        ), None, "")
+        for place, chains in enumerate(lengths)
+    ]  # fmt: skip
+    content = write(ensembles, "model")
+    (tmp_path / f"mine.{suffix}").write_bytes(content.encode() if isinstance(content, str) else content)
+    read = list(read_samples(tmp_path).values())
+    assert [len(x) for x in read] == [64, 64, 45]
+    for got, expected in zip(read, some.chains, strict=False):
+        np.testing.assert_allclose(got, expected, atol=2e-3)
+
+
 def test_folder_is_read_in_the_order_of_names(tmp_path, some):
     for name in ("b", "a"):
         structure([some.chains[0]]).write_pdb(str(tmp_path / f"{name}.pdb"))
@@ -75,7 +96,7 @@ def test_faulty_samples_are_refused_with_a_reason(tmp_path, some):
     lacking[0]["A"][3].remove_atom("O", "\0")
     lacking.write_pdb(str(tmp_path / "lacking.pdb"))
     for path, words in (
-        (empty, "no sample at"), (bad, "cannot be read|lacks"), (odd, "samples, residues, 4, 3"), (short, "at least 8"),
+        (empty, "no sample at"), (bad, "holds no structure"), (odd, "samples, residues, 4, 3"), (short, "at least 8"),
         (tmp_path / "none.npz", "x_<length>"), (tmp_path / "text.npz", "not an npz"),
         (tmp_path / "lacking.pdb", "lacks"),
     ):  # fmt: skip
