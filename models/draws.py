@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from models.data.verify import REASONS, GeometryLimits, find_faults, geometry_limits
-from models.structure import Conformer, Ensemble, Molecule, Problem
+from models.structure import Subject
 
 MAX_SEED = 2**53 - 1  # every seed survives JSON readers that keep numbers as doubles
 RETRY_STRIDE = 2**32
+S = TypeVar("S", bound=Subject)
+E = TypeVar("E")
 HOPELESS_AFTER = 20  # draws of which none was good
-ALL_REASONS = REASONS | {
-    "out_of_memory": "the device has too little memory for one conformer of this molecule; use a larger device",
-    "sampler_lost": "the sampler broke down twice while it worked on this molecule; send it alone, or leave it out",
-    "stopped": "the work was ended before this conformer was finished; ask for less, or wait longer",
+DRAW_REASONS = {
+    "out_of_memory": "the device has too little memory for one structure of this size; use a larger device",
+    "sampler_lost": "the sampler broke down twice while it worked on this one; send it alone, or leave it out",
+    "stopped": "the work was ended before this structure was finished; ask for less, or wait longer",
 }
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One structure to be made: which molecule, which place in its ensemble, which seed, which try from 0."""
+    """One structure to be made: which subject, which place in its ensemble, which seed, which try from 0."""
 
     molecule: int
     index: int
@@ -40,34 +42,41 @@ class Path:
     as_asked: bool
 
 
-class Draws:
-    """All draws of one molecule, from the first to the last verdict.
+@dataclass(frozen=True)
+class Made:
+    """A structure that passed, and the draw that made it."""
 
-    Conformer k of seed s is conformer 0 of seed s + k; one that fails is drawn again with a seed from a later stride.
-    A molecule is given up when all draws of all rounds so far have failed and are at least `HOPELESS_AFTER`.  Which
+    draw: Draw
+    path: Path
+
+
+class Draws(ABC, Generic[S, E]):
+    """All draws of one subject, from the first to the last verdict.
+
+    Structure k of seed s is structure 0 of seed s + k; one that fails is drawn again with a seed from a later stride.
+    A subject is given up when all draws of all rounds so far have failed and are at least `HOPELESS_AFTER`.  Which
     draws are made does not depend on the order in which they come back.
 
     Args:
-        molecule: What to sample.
-        count: Conformers.
+        subject: What to sample.
+        count: Structures.
         seed: Seed of the first.
-        rounds: How often at most each conformer is drawn.
-        place: Number of the molecule, written into its draws.
+        rounds: How often at most each structure is drawn.
+        place: Number of the subject, written into its draws.
     """
 
-    def __init__(self, molecule: Molecule, count: int, seed: int, rounds: int, place: int = 0) -> None:
-        self.molecule, self.count, self.place = molecule, count, place
+    def __init__(self, subject: S, count: int, seed: int, rounds: int, place: int = 0) -> None:
+        self.subject, self.count, self.place = subject, count, place
         self.attempts, self.first_pass = 0, 0
-        self._unguided = 0  # good ones that had no guess to start from
         self._seed, self._rounds = seed, rounds
-        self._fresh = 0  # conformers from here on were never drawn
+        self._fresh = 0  # structures from here on were never drawn
         self._out: dict[Draw, None] = {}  # being made
         self._again: deque[tuple[int, int]] = deque()  # place and try of those to be drawn once more
-        self._held: list[tuple[int, int]] = []  # likewise, unless the molecule is given up
+        self._held: list[tuple[int, int]] = []  # likewise, unless the subject is given up
         self._failed: Counter[int] = Counter()  # by round
-        self._good: dict[int, Conformer] = {}
-        self._last: dict[int, str] = {}  # newest fault of each conformer
-        self._lost: dict[int, str] = {}  # why a conformer will not come
+        self._good: dict[int, Made] = {}
+        self._last: dict[int, str] = {}  # newest fault of each structure
+        self._lost: dict[int, str] = {}  # why a structure will not come
 
     @property
     def due(self) -> int:
@@ -76,7 +85,7 @@ class Draws:
 
     @property
     def open(self) -> int:
-        """Conformers without a verdict."""
+        """Structures without a verdict."""
         return self.count - len(self._good) - len(self._lost)
 
     def take(self, most: int) -> list[Draw]:
@@ -94,15 +103,23 @@ class Draws:
         self._again.extendleft((draw.index, draw.attempt) for draw in reversed(self._out))
         self._out.clear()
 
+    @abstractmethod
     def check(self, paths: Sequence[Path]) -> list[str | None]:
         """First fault of each structure, or None for a good one; changes nothing, so any thread may ask."""
-        return find_faults(self.molecule, self._limits, np.stack([path.x for path in paths]))
+
+    @abstractmethod
+    def ensemble(self) -> E:
+        """What there is by now; structures without a verdict are reported as `stopped`."""
+
+    def polish(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """What is done to raw structures before they are checked; any thread may ask."""
+        return paths
 
     def settle(self, draws: Sequence[Draw], paths: Sequence[Path], faults: Sequence[str | None]) -> int:
         """Take back draws that were made and checked.
 
         Returns:
-            How many conformers got their verdict by this.
+            How many structures got their verdict by this.
         """
         before = self.open
         for draw, path, fault in zip(draws, paths, faults, strict=True):
@@ -113,8 +130,7 @@ class Draws:
             if fault is not None:
                 self._fail(draw, fault)
             else:
-                self._good[draw.index] = Conformer(draw.index, draw.seed, path.x)
-                self._unguided += not path.as_asked
+                self._good[draw.index] = Made(draw, path)
                 self.first_pass += draw.attempt == 0
                 self._again += self._held  # there is hope
                 self._held = []
@@ -124,7 +140,7 @@ class Draws:
         """Make no more draws; what has no verdict is lost for this reason.
 
         Returns:
-            How many conformers that are.
+            How many structures that are.
         """
         missing = [k for k in range(self.count) if k not in self._good and k not in self._lost]
         self._lost |= dict.fromkeys(missing, reason)
@@ -133,27 +149,15 @@ class Draws:
         self._held, self._fresh = [], self.count
         return len(missing)
 
-    def ensemble(self) -> Ensemble:
-        """What there is by now; conformers without a verdict are reported as `stopped`."""
-        missing = [self._lost.get(k, "stopped") for k in range(self.count) if k not in self._good]
-        problems = tuple(
-            Problem(reason, detail, missing.count(reason))
-            for reason, detail in ALL_REASONS.items()
-            if reason in missing
-        )
-        good = tuple(self._good[k] for k in sorted(self._good))
-        return Ensemble(self._noted(), self.count, good, problems, self.attempts, self.first_pass)
+    @property
+    def good(self) -> list[Made]:
+        """Those that passed, in their order."""
+        return [self._good[k] for k in sorted(self._good)]
 
-    def _noted(self) -> Molecule:
-        """The molecule, with a note if conformers of it had no guess to start from."""
-        if not self._unguided:
-            return self.molecule
-        words = f"conformers sampled from noise, since ETKDG could not embed the molecule in time: {self._unguided}"
-        return replace(self.molecule, notes=(*self.molecule.notes, words))
-
-    @cached_property
-    def _limits(self) -> GeometryLimits:
-        return geometry_limits(self.molecule)
+    @property
+    def missing(self) -> list[str]:
+        """Why the others are missing, one word for each."""
+        return [self._lost.get(k, "stopped") for k in range(self.count) if k not in self._good]
 
     def _seed_of(self, index: int, attempt: int) -> int:
         return (self._seed + index + attempt * RETRY_STRIDE) % (MAX_SEED + 1)
@@ -173,7 +177,7 @@ class Draws:
 
 
 def rows_of(draws: Sequence[Draw]) -> dict[int, list[int]]:
-    """Which rows belong to each molecule."""
+    """Which rows belong to each subject."""
     rows: dict[int, list[int]] = {}
     for row, draw in enumerate(draws):
         rows.setdefault(draw.molecule, []).append(row)

@@ -56,3 +56,9 @@ class FinishError(ModelError):
     """The finishing options have a value that is not allowed, or do not fit together."""
 
     reason = "invalid_finish"
+
+
+class BackboneError(ModelError):
+    """What is asked of a backbone cannot be, or does not fit together."""
+
+    reason = "invalid_backbone"

@@ -10,7 +10,8 @@ MAX_STEPS = 1_000
 Start = Literal["noise", "etkdg", "mmff94s"]
 STARTS: tuple[str, ...] = get_args(Start)
 DEFAULT_START: Start = "mmff94s"  # better than noise on validation molecules, at a tenth of the steps
-STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # where nothing else is asked for
+STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # of molecules, where nothing else is asked for
+STRUCTURE = "structure"  # paths of backbones that begin at a structure the caller gives
 START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
 MAX_TRIES = 32
 
@@ -27,7 +28,8 @@ class SampleOptions:
         noise_scale: gamma of the SDE.
         rounds: How often at most each conformer is drawn before it is given up.
         half: Run matrix products in bfloat16.
-        start: `noise`; `etkdg` to begin at an ETKDG guess that was mixed with noise; `mmff94s` to relax it first.
+        start: `noise`; `etkdg` to begin at an ETKDG guess that was mixed with noise; `mmff94s` to relax it first;
+            `structure` to begin at one that the caller gives.
         start_time: Share of the guess in that mixture, the time at which paths then begin; 0 from noise.
         tries: Relaxed guesses that are made for each conformer, of which the lowest in energy is taken.
     """
@@ -45,7 +47,7 @@ class SampleOptions:
 
     def __post_init__(self) -> None:
         """Refuse what no sampler can do."""
-        if self.start not in STARTS:
+        if self.start not in (*STARTS, STRUCTURE):
             raise SamplerError(f"unknown start {self.start!r}; allowed: {', '.join(STARTS)}")
         if self.start == "noise" and self.start_time:
             raise SamplerError(
@@ -53,7 +55,7 @@ class SampleOptions:
             )
         if self.start != "noise" and not 0 < self.start_time < 1:
             raise SamplerError(f"start_time is {self.start_time}; allowed: above 0, below 1")
-        if self.start != "noise" and self.kind == "sde":
+        if self.guessed and self.kind == "sde":
             raise SamplerError(
                 "sampler kind 'sde' needs the score of paths from noise, which a guess does not have; use 'ode' or "
                 "'heun', or start 'noise'"
@@ -66,6 +68,11 @@ class SampleOptions:
             raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
         if self.rounds < 1:
             raise SamplerError(f"rounds is {self.rounds}; allowed: 1 or more")
+
+    @property
+    def guessed(self) -> bool:
+        """Whether paths begin at guesses that have to be made first."""
+        return self.start not in ("noise", STRUCTURE)
 
     @property
     def shared(self) -> "SampleOptions":

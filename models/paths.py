@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
 
+from models.blueprint import Blueprint
 from models.data.batch import pad
 from models.data.guess import Guesser, Recipe
+from models.data.residues import POINTS_PER_RESIDUE
 from models.draws import Draw, Path, rows_of
+from models.errors import SamplerError
 from models.networks.conditioned import ConditionedDenoiser
-from models.options import SampleOptions, from_noise
+from models.networks.held import Held
+from models.options import STRUCTURE, SampleOptions, from_noise
 from models.samplers.noise import SeededNoise
 from models.samplers.schedule import build_schedule
 from models.samplers.state import SamplerState, advance, start
 from models.samplers.steps import StepConfig, build_step
-from models.structure import Features, Molecule
+from models.structure import Features, Molecule, Subject
 from models.weights import Model
 
 _SIZE_STEP = 8  # batches are padded to multiples of this, so that few shapes occur
@@ -33,6 +38,7 @@ class Origin:
         options: How to sample.
         guess: Structure to begin at, Å; None begins at the prior.  [N, 3]
         as_asked: Whether that is where it was meant to begin.
+        held: Points that keep a given shape, and that shape, Å; None if none do.  [N] bool, [N, 3]
     """
 
     features: Features
@@ -40,13 +46,28 @@ class Origin:
     options: SampleOptions
     guess: np.ndarray | None = None
     as_asked: bool = True
+    held: tuple[np.ndarray, np.ndarray] | None = None
 
 
-def begin_at(features: Features, seed: int, options: SampleOptions, guess: np.ndarray | None) -> Origin:
+def begin_at(subject: Subject, seed: int, options: SampleOptions, guess: np.ndarray | None) -> Origin:
     """Where a path begins: where the options say, or at noise if it should begin at a guess and there is none."""
+    if isinstance(subject, Blueprint):
+        return _begin_chain(subject, seed, options)
     if guess is None and options.start != "noise":
-        return Origin(features, seed, from_noise(options), as_asked=False)
-    return Origin(features, seed, options, guess)
+        return Origin(subject.features, seed, from_noise(options), as_asked=False)
+    return Origin(subject.features, seed, options, guess)
+
+
+def _begin_chain(blueprint: Blueprint, seed: int, options: SampleOptions) -> Origin:
+    """Backbones begin at noise or at the structure that came with them."""
+    start, held = None, None
+    if options.start == STRUCTURE:
+        if blueprint.start is None:
+            raise SamplerError("start is 'structure', but there is no structure to begin at")
+        start = blueprint.start.reshape(-1, 3)
+    if blueprint.fixed is not None and blueprint.motif is not None:
+        held = np.repeat(blueprint.fixed, POINTS_PER_RESIDUE), blueprint.motif.reshape(-1, 3)
+    return Origin(blueprint.features, seed, options, start, held=held)
 
 
 class Paths:
@@ -113,10 +134,12 @@ def start_paths(model: Model, origins: Sequence[Origin], size: int = 0) -> Paths
     """
     items = [origin.features for origin in origins]
     batch = pad(items, max(size, padded_size(max(item.num_tokens for item in items)))).to(model.device)
-    noise = SeededNoise([origin.seed for origin in origins], [item.num_tokens for item in items])
+    points = model.module.config.points_per_token
+    mask = batch.point_mask(points)
+    noise = SeededNoise([origin.seed for origin in origins], [points * item.num_tokens for item in items])
     guess = None
     if origins[0].guess is not None:
-        guess = torch.zeros(*batch.token_mask.shape, 3)
+        guess = torch.zeros(*mask.shape, 3)
         for row, origin in enumerate(origins):
             assert origin.guess is not None
             guess[row, : len(origin.guess)] = torch.from_numpy(origin.guess)
@@ -125,9 +148,24 @@ def start_paths(model: Model, origins: Sequence[Origin], size: int = 0) -> Paths
         for name in ("steps", "start_time")
     )
     coupled = model.coupling == "kabsch"
-    state = start(model.prior, noise, batch.token_mask, batch.bonded, steps, guess, begin, coupled)
+    state = start(model.prior, noise, mask, batch.bonded, steps, guess, begin, coupled)
     options = origins[0].options
-    return Paths(state, ConditionedDenoiser(model.module, batch, half=options.half, begin=state.begin), options, model)
+    held = _held(origins, state.x)
+    denoise = ConditionedDenoiser(model.module, batch, half=options.half, begin=state.begin, held=held)
+    return Paths(state, denoise, options, model)
+
+
+def _held(origins: Sequence[Origin], like: torch.Tensor) -> Held | None:
+    """Held points of all paths, if any has some."""
+    if all(origin.held is None for origin in origins):
+        return None
+    held = Held.nothing(torch.zeros_like(like, device="cpu"))
+    for row, origin in enumerate(origins):
+        if origin.held is not None:
+            mask, x = origin.held
+            held.mask[row, : len(mask)] = torch.from_numpy(mask)
+            held.x[row, : len(x)] = torch.from_numpy(x)
+    return Held(held.x.to(like), held.mask.to(like.device))
 
 
 def padded_size(tokens: int) -> int:
@@ -142,7 +180,7 @@ def recipe_of(options: SampleOptions) -> Recipe:
 
 def run_paths(
     model: Model,
-    molecules: Sequence[Molecule],
+    molecules: Sequence[Subject],
     draws: Sequence[Draw],
     options: SampleOptions,
     guesser: Guesser,
@@ -162,10 +200,10 @@ def run_paths(
         One for each draw.
     """
     guesses: Sequence[np.ndarray | None] = [None] * len(draws)
-    if options.start != "noise":
-        guesses = _guesses(molecules, draws, options, guesser, check_stop)
+    if options.guessed:
+        guesses = _guesses(cast(Sequence[Molecule], molecules), draws, options, guesser, check_stop)
     origins = [
-        begin_at(molecules[draw.molecule].features, draw.seed, options, guess)
+        begin_at(molecules[draw.molecule], draw.seed, options, guess)
         for draw, guess in zip(draws, guesses, strict=True)
     ]
     made: dict[int, Path] = {}

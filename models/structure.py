@@ -7,7 +7,7 @@ Coordinates are in angstrom.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -37,6 +37,18 @@ class Features:
     def num_tokens(self) -> int:
         """Number of tokens, N."""
         return int(self.tokens.shape[0])
+
+
+class Subject(Protocol):
+    """What can be sampled: a molecule, or a backbone of some length."""
+
+    @property
+    def id(self) -> str:
+        """The caller's name for it."""
+
+    @property
+    def features(self) -> Features:
+        """Input of the network."""
 
 
 @dataclass(frozen=True)

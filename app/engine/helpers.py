@@ -16,7 +16,7 @@ _CALLS = {
     False: 4,
 }  # of guessers at once, for brief and for bulk work; most of the time they wait for children
 Guesses = Sequence[np.ndarray | None]
-Verdicts = tuple[list[Row], list[Path], list[str | None]]
+Verdicts = tuple[list[Row], Sequence[Path], list[str | None]]
 
 
 class _UnwantedError(Exception):
@@ -76,7 +76,7 @@ class Helpers:
         try:
             check_stop()
             seeds = [[draw.seed for draw in draws]]
-            (guesses,) = work.guesser([book.molecule], seeds, check_stop, recipe_of(work.ticket.options))
+            (guesses,) = work.guesser([book.subject], seeds, check_stop, recipe_of(work.ticket.options))
         except _UnwantedError:
             guesses = [None] * len(draws)  # nobody will look at them
         except Exception as error:
@@ -86,7 +86,8 @@ class Helpers:
 
     def _check(self, rows: list[Row], structures: list[np.ndarray]) -> None:
         try:
-            paths = [Path(x, row.origin.as_asked) for row, x in zip(rows, structures, strict=True)]
-            self._on_verdicts((rows, paths, rows[0].book.check(paths)))
+            book = rows[0].book
+            paths = book.polish([Path(x, row.origin.as_asked) for row, x in zip(rows, structures, strict=True)])
+            self._on_verdicts((rows, paths, book.check(paths)))
         except Exception as error:
             self._on_error(rows[0].work, error)

@@ -13,6 +13,7 @@ import numpy as np
 from app.engine.capacity import Capacity
 from app.engine.packing import Flow, size_of
 from app.engine.ticket import Ticket
+from models.books import open_book
 from models.data.guess import Guesser
 from models.draws import Draw, Draws
 from models.options import SampleOptions
@@ -63,7 +64,7 @@ class Row:
     def cost_s(self) -> float:
         """Device time, s."""
         steps = self.work.ticket.options.steps
-        return self.work.cost_s[size_of(self.book.molecule.num_atoms)] * self.origin.options.steps / steps
+        return self.work.cost_s[size_of(self.book.subject.features.num_tokens)] * self.origin.options.steps / steps
 
 
 class Work:
@@ -82,12 +83,12 @@ class Work:
         self.guessing = 0  # draws whose guesses are being made
         options = ticket.options
         self.books = [
-            Draws(molecule, count, seed, options.rounds, place)
+            open_book(molecule, count, seed, options.rounds, place)
             for place, (molecule, count, seed) in enumerate(
                 zip(ticket.molecules, ticket.counts, ticket.seeds, strict=True)
             )
         ]
-        sizes = [size_of(molecule.num_atoms) for molecule in ticket.molecules]
+        sizes = [size_of(molecule.features.num_tokens) for molecule in ticket.molecules]
         self.cost_s = {size: capacity.draw_s(size, options) for size in set(sizes)}
         self.brief = ticket.priority >= 0 and self._sum(sizes, ticket.counts) <= capacity.brief_s
         self.guesser = guesser(self.brief)
@@ -108,7 +109,7 @@ class Work:
     @cached_property
     def warm(self) -> bool:
         """Whether its paths begin at guesses."""
-        return self.ticket.options.start != "noise"
+        return self.ticket.options.guessed
 
     @property
     def complete(self) -> bool:
@@ -197,7 +198,7 @@ class Work:
         return [book.ensemble() for book in self.books]
 
     def _row(self, book: Draws, draw: Draw, guess: np.ndarray | None = None) -> Row:
-        return Row(self, book, draw, begin_at(book.molecule.features, draw.seed, self.ticket.options, guess))
+        return Row(self, book, draw, begin_at(book.subject, draw.seed, self.ticket.options, guess))
 
     def _sum(self, sizes: Sequence[int], counts: Sequence[int]) -> float:
         return sum(count * self.cost_s[size] for size, count in zip(sizes, counts, strict=True))

@@ -268,7 +268,7 @@ class Worker:
             log.warning("step_failed", rows=len(rows), size=lane.kind.size, detail=str(error))
             self.lanes += halves
         elif rows and starved:
-            log.error("out_of_memory", molecule=rows[0].book.molecule.smiles, detail=str(error))
+            log.error("out_of_memory", subject=rows[0].book.subject.id, detail=str(error))
             self._meter.settle(rows[0].book.abandon("out_of_memory"), ["out_of_memory"])
             self.ledger.report(rows[0].work)
         elif rows:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from models.networks.held import Held, widen
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.structure import PaddedBatch
 
 
 class ConditionedDenoiser:
-    """Features, time of beginning and previous guess of each item, kept beside the sampler's state.
+    """Features, time of beginning, held points and previous guess of each item, kept beside the sampler's state.
 
     Calling it guesses the clean structure and remembers the guess as the next call's condition.  Items join and leave
     with `join` and `take`, in step with the sampler's state.
@@ -23,6 +24,7 @@ class ConditionedDenoiser:
         guess: Tensor | None = None,
         half: bool = False,
         begin: Tensor | None = None,
+        held: Held | None = None,
     ) -> None:
         self.module = module
         self.batch = batch
@@ -30,20 +32,30 @@ class ConditionedDenoiser:
         self.guess = batch.tokens.new_zeros((len(batch), points, 3), dtype=torch.float32) if guess is None else guess
         self.half = half
         self.begin = batch.tokens.new_zeros(len(batch), dtype=torch.float32) if begin is None else begin
+        self.held = held
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Guess of the clean structure, Å.  [B, N, 3], [B] -> [B, N, 3]"""
         self.guess = self.module(self.batch, x, t, self.guess, self.half, self.begin)
+        if self.held is not None:
+            self.guess = self.held.put_into(self.guess)
         return self.guess
 
     def take(self, index: Tensor) -> ConditionedDenoiser:
         """The items at `index`, in that order."""
-        return ConditionedDenoiser(self.module, self.batch.take(index), self.guess[index], self.half, self.begin[index])
+        held = None if self.held is None else self.held.take(index)
+        batch, guess, begin = self.batch.take(index), self.guess[index], self.begin[index]
+        return ConditionedDenoiser(self.module, batch, guess, self.half, begin, held)
 
     def join(self, other: ConditionedDenoiser) -> ConditionedDenoiser:
         """Both, in this order, padded to the larger size."""
         size = max(self.guess.shape[1], other.guess.shape[1])
-        widened = [torch.nn.functional.pad(g, (0, 0, 0, size - g.shape[1])) for g in (self.guess, other.guess)]
+        widened = [widen(guess, size) for guess in (self.guess, other.guess)]
         begin = torch.cat((self.begin, other.begin))
-        return ConditionedDenoiser(self.module, self.batch.join(other.batch), torch.cat(widened), self.half, begin)
+        held = None
+        if self.held is not None or other.held is not None:
+            parts = [part.held or Held.nothing(part.guess) for part in (self, other)]
+            held = parts[0].join(parts[1])
+        batch = self.batch.join(other.batch)
+        return ConditionedDenoiser(self.module, batch, torch.cat(widened), self.half, begin, held)

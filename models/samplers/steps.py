@@ -83,15 +83,17 @@ def step_langevin(
     s is the score of an uncoupled Gaussian prior of covariance Sigma, and g = (1 - t) sets how strongly noise and score
     act; both vanish at the data.  Langevin dynamics may use any covariance; the prior's treats all scales of a
     structure alike.  The marginals are exact for gamma = 1; less noise than score samples at a lower temperature.  The
-    curvature drift c follows the noise that is really added, gamma g.
+    curvature drift c follows the noise that is really added, gamma g.  The last step adds none, since nothing would
+    take it out again: it lands on the guess.
 
     Source:
         Xu et al., Quotient-Space Diffusion Models, Theorem 4; the sign of their Algorithm 3 is wrong.
     """
     span = _span(t, t_next)
     v = velocity(x, denoise(x, t), t)
-    drift = _move(x, v + scaled_score(x, v, t), mask, config.quotient)
-    heat = config.noise_scale * (1 - t)[:, None, None] * span
+    inner = (t_next < 1)[:, None, None].to(x.dtype)
+    drift = _move(x, v + inner * scaled_score(x, v, t), mask, config.quotient)
+    heat = config.noise_scale * inner * (1 - t)[:, None, None] * span
     push: Tensor | float = 0.0
     if config.quotient and config.curvature:
         spread = config.prior.spread(x, mask)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.draws import HOPELESS_AFTER, MAX_SEED, RETRY_STRIDE, Draw, Draws, Path, rows_of
+from models.conformer_draws import ConformerDraws
+from models.draws import HOPELESS_AFTER, MAX_SEED, RETRY_STRIDE, Draw, Path, rows_of
 
 RAW = Path(np.zeros((9, 3)), as_asked=True)
 
@@ -36,7 +37,7 @@ def test_draws_that_are_made_do_not_depend_on_the_order_in_which_they_come_back(
     luck = random.Random(chance)
     bad = {(k, a) for k in range(count) for a in range(rounds) if luck.random() < failing}
     expected, good = by_rounds(count, rounds, bad)
-    book, out, made, settled = Draws(molecule, count, 0, rounds), [], [], 0
+    book, out, made, settled = ConformerDraws(molecule, count, 0, rounds), [], [], 0
     while book.due or out:
         out += book.take(luck.randint(0 if out else 1, most))
         if not out:
@@ -60,7 +61,7 @@ def test_draws_that_are_made_do_not_depend_on_the_order_in_which_they_come_back(
 
 
 def test_draws_carry_place_and_seed(molecule):
-    book = Draws(molecule, 3, MAX_SEED - 1, 2, place=4)
+    book = ConformerDraws(molecule, 3, MAX_SEED - 1, 2, place=4)
     first = book.take(2)
     assert first == [Draw(4, 0, MAX_SEED - 1, 0), Draw(4, 1, MAX_SEED, 0)]
     assert book.due == 1
@@ -69,7 +70,7 @@ def test_draws_carry_place_and_seed(molecule):
 
 
 def test_draws_that_are_recalled_come_first_and_in_their_order(molecule):
-    book = Draws(molecule, 5, 0, 2)
+    book = ConformerDraws(molecule, 5, 0, 2)
     taken = book.take(3)
     book.settle(taken[:1], [RAW], [None])
     book.recall()
@@ -77,14 +78,14 @@ def test_draws_that_are_recalled_come_first_and_in_their_order(molecule):
 
 
 def test_book_checks_structures(molecule, structure_of):
-    book, good = Draws(molecule, 1, 0, 1), structure_of(molecule)
+    book, good = ConformerDraws(molecule, 1, 0, 1), structure_of(molecule)
     paths = [Path(x, True) for x in (good, 2 * good, good * np.nan)]
     assert book.check(paths) == [None, "broken_bond", "not_finite"]
     assert book.attempts == 0
 
 
 def test_note_counts_good_conformers_that_did_not_begin_as_asked(molecule):
-    book = Draws(molecule, 4, 0, 1)
+    book = ConformerDraws(molecule, 4, 0, 1)
     elsewhere = Path(RAW.x, as_asked=False)
     draws = book.take(4)
     book.settle(draws[:2], [RAW, elsewhere], [None, "clash"])
@@ -95,7 +96,7 @@ def test_note_counts_good_conformers_that_did_not_begin_as_asked(molecule):
 
 
 def test_what_has_no_verdict_is_stopped(molecule):
-    book = Draws(molecule, 3, 0, 1)
+    book = ConformerDraws(molecule, 3, 0, 1)
     draws = book.take(2)
     book.settle(draws, [RAW] * 2, [None, "clash"])
     ensemble = book.ensemble()
@@ -104,7 +105,7 @@ def test_what_has_no_verdict_is_stopped(molecule):
 
 
 def test_abandoned_molecule_takes_nothing_more(molecule):
-    book = Draws(molecule, 4, 0, 3)
+    book = ConformerDraws(molecule, 4, 0, 3)
     draws = book.take(3)
     book.settle(draws[:1], [RAW], [None])
     assert book.abandon("out_of_memory") == 3

@@ -62,6 +62,14 @@ def test_step_without_time_stays(kind, quotient, t):
     assert torch.equal(step(toy, x, at(x, t), at(x, t), full(x), white), x)
 
 
+@both_forms
+def test_last_step_of_the_sde_lands_on_the_guess_without_noise(quotient):
+    x = cloud(3, 5)
+    config = StepConfig("sde", quotient, noise_scale=1.0)
+    landed = step_langevin(toy, x, at(x, 0.8), at(x, 1.0), full(x), white(x), config)
+    torch.testing.assert_close(landed, step_euler(toy, x, at(x, 0.8), at(x, 1.0), full(x), quotient))
+
+
 @pytest.mark.parametrize("step", [step_euler, step_heun])
 def test_last_step_lands_on_the_guess(step):
     x = cloud(3, 5)
