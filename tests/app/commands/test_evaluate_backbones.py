@@ -38,6 +38,22 @@ def test_command_writes_record_page_and_picture(samples, tmp_path, monkeypatch):
     assert (out / "backbones.png").stat().st_size > 10_000
 
 
+def test_samples_of_a_model_are_measured_as_it_draws_them(tmp_path):
+    chains = read_backbones(DATA)
+    asked = []
+
+    def draw(length, count, seed):
+        asked.append((length, count, seed))
+        return np.stack([chains.chain(k)[:length] for k in (10, 12)])
+
+    config = command.BackboneConfig(noises_ang=(), max_compared=0, max_searched=0, core_only=False, seed=7)
+    command.run_model(DATA, "mine", draw, (60, 64), 2, config, tmp_path)
+    record = json.loads((tmp_path / "backbones.json").read_text())
+    assert asked == [(60, 2, 7), (64, 2, 7)]
+    assert record["samples"] == {"from": "mine", "number": 4, "lengths": [60, 64]}
+    assert record["bins"][0]["rows"][0]["lengths"] == {"60": 2, "64": 2}
+
+
 def test_numbers_of_an_option_are_read_or_refused():
     assert command.parse_numbers(".3, .6,", "--noise") == (0.3, 0.6)
     with pytest.raises(DataError, match="--edges is '40;80'"):
