@@ -26,12 +26,17 @@ DRAW_REASONS = {
 
 @dataclass(frozen=True)
 class Draw:
-    """One structure to be made: which subject, which place in its ensemble, which seed, which try from 0."""
+    """One structure to be made: which subject, which place in its ensemble, which seed, which try from 0.
+
+    `guess` says whether it may begin at one: a structure that was without a guess once is not given another try for it,
+    since ETKDG would most likely spend seconds in vain again.
+    """
 
     molecule: int
     index: int
     seed: int
     attempt: int
+    guess: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Draws(ABC, Generic[S, E]):
     def __init__(self, subject: S, count: int, seed: int, rounds: int, place: int = 0) -> None:
         self.subject, self.count, self.place = subject, count, place
         self.attempts, self.first_pass = 0, 0
+        self._guessless = set[int]()  # structures that once had no guess
         self._seed, self._rounds = seed, rounds
         self._fresh = 0  # structures from here on were never drawn
         self._out: dict[Draw, None] = {}  # being made
@@ -94,7 +100,9 @@ class Draws(ABC, Generic[S, E]):
         fresh = min(most - len(places), self.count - self._fresh)
         places += [(k, 0) for k in range(self._fresh, self._fresh + fresh)]
         self._fresh += fresh
-        draws = [Draw(self.place, k, self._seed_of(k, attempt), attempt) for k, attempt in places]
+        draws = [
+            Draw(self.place, k, self._seed_of(k, attempt), attempt, k not in self._guessless) for k, attempt in places
+        ]
         self._out |= dict.fromkeys(draws)
         return draws
 
@@ -127,6 +135,8 @@ class Draws(ABC, Generic[S, E]):
                 break  # abandoned meanwhile
             del self._out[draw]
             self.attempts += 1
+            if not path.as_asked:
+                self._guessless.add(draw.index)
             if fault is not None:
                 self._fail(draw, fault)
             else:

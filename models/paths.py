@@ -227,7 +227,7 @@ def _guesses(
     check_stop: Callable[[], None],
 ) -> list[np.ndarray | None]:
     """The guess of each draw, or None."""
-    rows = rows_of(draws)
+    rows = {m: kept for m, own in rows_of(draws).items() if (kept := [row for row in own if draws[row].guess])}
     seeds = [[draws[row].seed for row in own] for own in rows.values()]
     found = guesser([molecules[m] for m in rows], seeds, check_stop, recipe_of(options))
     guesses: list[np.ndarray | None] = [None] * len(draws)

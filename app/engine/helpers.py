@@ -75,8 +75,13 @@ class Helpers:
 
         try:
             check_stop()
-            seeds = [[draw.seed for draw in draws]]
-            (guesses,) = work.guesser([book.subject], seeds, check_stop, recipe_of(work.ticket.options))
+            asked = [draw for draw in draws if draw.guess]
+            found: dict[Draw, np.ndarray | None] = {}
+            if asked:
+                seeds = [[draw.seed for draw in asked]]
+                (made,) = work.guesser([book.subject], seeds, check_stop, recipe_of(work.ticket.options))
+                found = dict(zip(asked, made, strict=True))
+            guesses: Guesses = [found.get(draw) for draw in draws]
         except _UnwantedError:
             guesses = [None] * len(draws)  # nobody will look at them
         except Exception as error:

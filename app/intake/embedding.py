@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from models.data.guess import Recipe
     from models.structure import Molecule
 
+_ATOMS = 128.0  # for which one try may take as long as the reading of a text
+_LEAST = 0.5  # times that, for small molecules
+_EACH_MORE = 0.5  # times the first, for each try more
+
 
 @dataclass(frozen=True)
 class Embedding(Job["list[np.ndarray | None] | None"]):
@@ -30,8 +34,9 @@ class Embedding(Job["list[np.ndarray | None] | None"]):
 
     @property
     def patience(self) -> float:
-        """Each try for a guess may take as long as the reading of a text."""
-        return float(len(self.seeds) * self.recipe.tries)
+        """A try takes longer the larger the molecule; many in one job seldom all take long."""
+        tries = len(self.seeds) * self.recipe.tries
+        return max(_LEAST, self.molecule.num_atoms / _ATOMS) * (1 + (tries - 1) * _EACH_MORE)
 
     def run(self) -> list[np.ndarray | None]:
         """The guesses, Å [N, 3], or None for each that ETKDG did not find."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,12 @@ from app.intake.job import Job, Loss
 
 if TYPE_CHECKING:
     from models.structure import Molecule
+
+_MANY_RINGS = 12
+_LITTLE = 0.25
+_LOOKED_AT = 2_000  # characters
+_BRACKET, _CLOSURE = re.compile(r"\[[^\]]*\]"), re.compile(r"%\d\d|\d")  # of a SMILES
+_COUNTS = re.compile(r"(?m)^(?:([ \d]{2}\d)([ \d]{2}\d).*V2000|M  V30 COUNTS +(\d{1,9}) +(\d{1,9}) )")  # of a mol block
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,25 @@ class Reading(Job["list[Molecule] | Refusal"]):
 
     @property
     def patience(self) -> float:
-        """More stereoisomers may take longer."""
+        """More stereoisomers may take longer; a text with many rings gets little time.
+
+        RDKit reads it in milliseconds or, where rings share bonds in many ways, in hours.
+        """
+        if self.rings > _MANY_RINGS:
+            return _LITTLE
         return max(1.0, self.enumerate_up_to / 2)
+
+    @property
+    def rings(self) -> int:
+        """Number of rings by a look at the text, which needs no chemistry."""
+        text = self.text[:_LOOKED_AT]
+        if self.kind == "smiles":
+            return len(_CLOSURE.findall(_BRACKET.sub("", text))) // 2
+        counts = _COUNTS.search(text)
+        if counts is None:
+            return 0
+        atoms, bonds = (int(number) for number in counts.groups() if number is not None)
+        return bonds - atoms + 1
 
     def run(self) -> list[Molecule] | Refusal:
         """The molecules of the text."""

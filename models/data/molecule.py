@@ -8,11 +8,16 @@ import logging
 import re
 import string
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from numpy.random import default_rng
 from rdkit import Chem, rdBase
-from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
+from rdkit.Chem.EnumerateStereoisomers import (
+    EnumerateStereoisomers,
+    GetStereoisomerCount,
+    StereoEnumerationOptions,
+)
 from rdkit.Chem.rdDistGeom import EmbedMolecule
 
 from models.data.elements import BOND_CODE, ELEMENT_CODE, ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
@@ -30,6 +35,8 @@ _CHIRALITIES = {
     Chem.ChiralType.CHI_TETRAHEDRAL_CW,
     Chem.ChiralType.CHI_TETRAHEDRAL_CCW,
 }
+_LOOKED_AT = 8  # combinations of open stereo, in the search for one that exists
+_FEW, _FEWER = 10, 1  # attempts to embed one of them, and from random places, which long chains need
 _CAGE = Chem.MolFromSmarts("[*]12[*][*]([*]1)[*]2")  # bicyclo[1.1.1]pentane, a bridgehead first and third
 
 Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)  # names and maps survive between processes
@@ -216,19 +223,36 @@ def _isomers(mol: Chem.Mol, limit: int, seed: int) -> Iterator[Chem.Mol]:
     Without the embedding test, bridged rings would often get a combination that no structure in space has.
     """
     rng_seed = int(default_rng(seed % 2**63).integers(2**31 - 1))
-    options = StereoEnumerationOptions(
-        onlyUnassigned=True, unique=True, tryEmbedding=True, maxIsomers=limit, rand=rng_seed
-    )
-    for isomer in EnumerateStereoisomers(mol, options=options):
+    options: Any = StereoEnumerationOptions(onlyUnassigned=True, unique=True, rand=rng_seed)
+    if limit > 1:
+        options.tryEmbedding, options.maxIsomers = True, limit
+        isomers = EnumerateStereoisomers(mol, options=options)
+    else:
+        options.maxIsomers = min(_LOOKED_AT, GetStereoisomerCount(mol, options) - 1)
+        some = filter(_is_soon_embedded, EnumerateStereoisomers(mol, options=options))
+        isomers = islice(chain(some, _embedded_isomers(mol, 1, seed)), 1)
+    for isomer in isomers:
         Chem.AssignStereochemistry(isomer, cleanIt=True, force=True)
         yield isomer
 
 
-def _embedded_isomers(mol: Chem.Mol, limit: int, seed: int) -> Iterator[Chem.Mol]:
-    """The same for bicyclo[1.1.1]pentanes: distinct stereoisomers that structures in space happen to be.
+def _is_soon_embedded(isomer: Chem.Mol) -> bool:
+    """Whether RDKit finds a structure in a few attempts.
 
-    RDKit takes the bridgeheads for stereocentres, and seconds later finds no structure with labels on them.  They are
-    left without one, since the cage has only one arrangement.
+    By default it makes hundreds, which takes a second for each combination that no structure has, such as most of those
+    of adamantane.
+    """
+    few = Chem.Mol(isomer)
+    return EmbedMolecule(few, maxAttempts=_FEW, randomSeed=1) >= 0 or (
+        EmbedMolecule(few, maxAttempts=_FEWER, randomSeed=1, useRandomCoords=True) >= 0
+    )
+
+
+def _embedded_isomers(mol: Chem.Mol, limit: int, seed: int) -> Iterator[Chem.Mol]:
+    """Distinct stereoisomers that structures in space happen to be: where most combinations cannot be, as in cages.
+
+    In bicyclo[1.1.1]pentanes RDKit takes the bridgeheads for stereocentres, and seconds later finds no structure with
+    labels on them.  They are left without one, since the cage has only one arrangement.
     """
     rng, known = default_rng(seed % 2**63), set[str]()
     for _ in range(4 * limit):

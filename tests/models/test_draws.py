@@ -84,6 +84,16 @@ def test_book_checks_structures(molecule, structure_of):
     assert book.attempts == 0
 
 
+def test_conformer_without_a_guess_is_not_given_another_try_for_it(molecule):
+    book = ConformerDraws(molecule, 2, 0, 3)
+    first, second = book.take(2)
+    assert (first.guess, second.guess) == (True, True)
+    book.settle([first, second], [Path(RAW.x, as_asked=False), RAW], ["clash", "clash"])
+    assert [(draw.index, draw.attempt, draw.guess) for draw in book.take(9)] == [(0, 1, False), (1, 1, True)]
+    book.recall()
+    assert [(draw.index, draw.guess) for draw in book.take(9)] == [(0, False), (1, True)]
+
+
 def test_note_counts_good_conformers_that_did_not_begin_as_asked(molecule):
     book = ConformerDraws(molecule, 4, 0, 1)
     elsewhere = Path(RAW.x, as_asked=False)

@@ -68,6 +68,20 @@ def test_guesses_are_asked_for_once_for_each_molecule(model, molecule_of):
     assert asked == [[("CO", [5, 7, 8]), ("CCO", [6])]]
 
 
+def test_guesses_are_asked_for_only_where_they_are_worth_it(model, molecule_of):
+    asked = []
+
+    def guesser(molecules, seeds, check_stop, recipe):
+        asked.append([list(own) for own in seeds])
+        return guess_all(molecules, seeds, check_stop, recipe)
+
+    molecules = [molecule_of("CCO"), molecule_of("CCN")]
+    draws = [Draw(0, 0, 5, 0), Draw(0, 1, 6, 1, guess=False), Draw(1, 0, 7, 2, guess=False)]
+    paths = run_paths(model, molecules, draws, WARM, guesser, go_on)
+    assert asked == [[[5]]]
+    assert [path.as_asked for path in paths] == [True, False, False]
+
+
 def test_stop_is_asked_after_each_step(model, molecule_of):
     asked = []
     run_paths(model, [molecule_of("C")], draws_of(0), SampleOptions(steps=7), guess_all, lambda: asked.append(True))

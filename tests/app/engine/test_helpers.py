@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from queue import Queue
 
 import pytest
@@ -34,8 +35,25 @@ def test_guesses_are_those_of_the_recipe(helpers, answers, ticket):
     helpers.guess(work, book, draws)
     answer = answers[0].get(timeout=PATIENCE_S)
     assert answer[:3] == (work, book, draws)
-    expected = make_guesses(book.molecule, [5, 6], recipe_of(work.ticket.options))
+    expected = make_guesses(book.subject, [5, 6], recipe_of(work.ticket.options))
     assert all((made == own).all() for made, own in zip(answer[3], expected, strict=True))
+
+
+def test_guesses_are_asked_for_only_where_they_are_worth_it(helpers, answers, ticket):
+    asked = []
+
+    def guesser(molecules, seeds, check_stop, recipe):
+        asked.append(seeds)
+        return [["guess"] * len(own) for own in seeds]
+
+    work = Work(ticket("OCCN", count=3, seed=5, **WARM), COSTS, lambda brief: guesser)
+    book, draws = work.take_unguessed(3)
+    later = [draws[0], replace(draws[1], guess=False), draws[2]]
+    helpers.guess(work, book, later)
+    helpers.guess(work, book, later[1:2])
+    found = [answers[0].get(timeout=PATIENCE_S)[3] for _ in range(2)]
+    assert sorted(found, key=len) == [[None], ["guess", None, "guess"]]
+    assert asked == [[[5, 7]]]
 
 
 def test_structures_are_checked_elsewhere(helpers, answers, network, ticket):

@@ -55,7 +55,7 @@ def leisure(monkeypatch):
         (Call(partial(int, "x")), Loss("error", "ValueError: invalid literal for int() with base 10: 'x'")),
         (Call(partial(bytes, 2**33)), Loss("memory", "1000 MB")),
         (Call(partial(os._exit, 3)), Loss("died")),
-        (Call(partial(time.sleep, 600), patience=0.25), Loss("late", "1 s")),
+        (Call(partial(time.sleep, 600), patience=0.25), Loss("late", "2 s")),
     ],
     ids=lambda value: value.reason if isinstance(value, Loss) else "",
 )

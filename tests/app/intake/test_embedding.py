@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 
 from app.intake.embedding import Embedding
@@ -17,6 +19,10 @@ def test_embedding_that_is_lost_has_no_guesses():
     assert Embedding(MOLECULE, (3,), Recipe()).lost(Loss("late", "5 s")) is None
 
 
-def test_embedding_has_time_for_each_guess():
-    assert Embedding(MOLECULE, (3, 4, 5), Recipe()).patience == 3
-    assert Embedding(MOLECULE, (3, 4, 5), Recipe(relax=True, tries=4)).patience == 12
+def test_embedding_has_time_for_each_guess_by_the_size_of_its_molecule():
+    large = SimpleNamespace(num_atoms=192)
+    assert Embedding(MOLECULE, (3,), Recipe()).patience == 0.5
+    assert Embedding(MOLECULE, (3, 4, 5), Recipe()).patience == 1.0
+    assert Embedding(MOLECULE, (3, 4, 5), Recipe(relax=True, tries=4)).patience == 3.25
+    assert Embedding(large, (3,), Recipe()).patience == 1.5
+    assert Embedding(large, (3, 4), Recipe()).patience == 2.25

@@ -83,7 +83,7 @@ def test_neighbours_are_served_while_a_hostile_molecule_is_chewed_on():
 
 
 def test_request_full_of_hostile_molecules_costs_itself_only(patient):
-    pool = ChildPool(1, 1.0, 3000)
+    pool = ChildPool(1, 4.0, 3000)
     pool.start()
     patient(lambda: all(child.warm for child in pool._idle))
 

@@ -111,7 +111,7 @@ def test_pool_survives_a_child_without_memory(pool_of, hard):
 
 
 def test_pool_gives_up_what_is_late_in_all(pool_of, hard):
-    pool, _ = pool_of(timeout_s=4)
+    pool, _ = pool_of(timeout_s=60)
     assert is_good(read(pool, "CCO")[0], "CCO")
     answers = read(pool, "CO", hard, hard, "C", timeout_s=2)
     assert is_good(answers[0], "CO")

@@ -25,3 +25,24 @@ def test_reading_that_is_lost_is_a_refusal_in_words(loss, many, reason, words):
 
 def test_reading_has_more_time_for_many_stereoisomers():
     assert [Reading("smiles", "C", "", 0, many).patience for many in (1, 2, 8)] == [1, 1, 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "rings"),
+    [
+        ("smiles", "CCO", 0),
+        ("smiles", "C[N+]1(C)CC[13CH2]C1c2ccccc2", 2),
+        ("smiles", "C%10CC%10C1CC1", 2),
+        ("smiles", "C1CC1" * 10**6, 400),  # of the part that is looked at
+        ("molblock", "\n  x\n\n 20 25  0  0  0  0  0  0  0  0999 V2000\n", 6),
+        ("molblock", "\n\n\n  0  0  0     0  0            999 V3000\nM  V30 BEGIN CTAB\nM  V30 COUNTS 9 10 0 0 0\n", 2),
+        ("molblock", f"\nM  V30 COUNTS {'9' * 5000} 1 0\n", 0),
+        ("molblock", "no block", 0),
+    ],
+)
+def test_rings_are_counted_by_a_look_at_the_text(kind, text, rings):
+    assert Reading(kind, text, "", 0).rings == rings
+
+
+def test_text_with_many_rings_has_little_time(hard):
+    assert Reading("smiles", hard, "", 0, 8).patience < 1

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from models.data import molecule as room
 from models.data.elements import ELEMENTS, MAX_ATOMS
 from models.data.molecule import (
     MAX_MOLBLOCK_CHARS,
@@ -265,6 +266,34 @@ def test_isomers_of_bridged_rings_can_exist():
     for molecule in build_molecules(read_smiles("CC1CC2CCC1C2"), 0, 2):
         copy = Chem.Mol(molecule.mol)
         assert rdDistGeom.EmbedMolecule(copy, randomSeed=1) == 0
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    ["C12C3C4C1C5C2C3C45", "C1C2CC3CC1CC(C2)C3", "NC12CC3CC(CC(C3)C1)C2"],
+    ids=["cubane", "adamantane", "amine"],
+)
+def test_isomer_of_a_cage_is_found_in_few_attempts(smiles, monkeypatch):
+    attempts, embed = [], room.EmbedMolecule
+
+    def count(mol, **how):
+        attempts.append(how.get("maxAttempts", 10 * mol.GetNumAtoms()))
+        return embed(mol, **how)
+
+    monkeypatch.setattr(room, "EmbedMolecule", count)
+    mol = read_smiles(smiles)
+    for seed in range(2):
+        (chosen,) = build_molecules(mol, seed)
+        assert rdDistGeom.EmbedMolecule(Chem.Mol(chosen.mol), randomSeed=1) == 0
+        assert Chem.CanonSmiles(Chem.MolToSmiles(Chem.RemoveHs(chosen.mol), isomericSmiles=False)) == Chem.CanonSmiles(
+            smiles
+        )
+    assert sum(attempts) < 1000
+
+
+def test_isomer_of_a_long_chain_is_chosen():
+    (chosen,) = build_molecules(read_smiles("CCCCCCCCCCCCCCCC(=O)OCC(F)COC(=O)CCCCCCCCCCCCCCCCCCCC"), 1)
+    assert "was chosen by the seed" in chosen.notes[0]
 
 
 def test_atom_maps_do_not_make_stereocentres():
