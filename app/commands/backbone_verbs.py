@@ -10,11 +10,24 @@ import typer
 
 def backbones(
     data: Annotated[Path, typer.Option(help="Set of backbones (npz) with training, validation and test chains.")],
-    samples: Annotated[
-        Path,
-        typer.Option(help="Samples: npz file with arrays x_<length> [S, L, 4, 3], PDB or mmCIF file, or a folder."),
-    ],
     out: Annotated[Path, typer.Option(help="Folder for backbones.json, backbones.md and backbones.png.")],
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="Samples: npz file with arrays x_<length> [S, L, 4, 3], PDB or mmCIF file, or a folder."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Or a registered model that is sampled.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder with registry.json and the weights.", show_default="weights")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Or the folder of a training run that is sampled.")] = None,
+    lengths: Annotated[str, typer.Option(help="Lengths to sample, with commas between.")] = "64,100",
+    count: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples of each length.")] = 64,
+    sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "sde",
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps.")] = 200,
+    schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "log",
+    noise_scale: Annotated[float, typer.Option(min=0, help="Of the sde.")] = 0.45,
+    idealise: Annotated[bool, typer.Option(help="Bring bonds and angles to ideal values, as when served.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     edges: Annotated[
         str, typer.Option(help="First length of each bin, and the end, with commas between.")
     ] = "40,56,72,90,112,144,180,224,257",
@@ -38,9 +51,14 @@ def backbones(
 ) -> None:
     """Measure sampled backbones beside natural chains of the same lengths, and those with noise.
 
-    Soundness, secondary structure, torsions and distances, diversity, and the nearest training chains.
+    Soundness, secondary structure, torsions and distances, diversity, and the nearest training chains.  Of a model the
+    first draws are measured, whether they pass the checks or not.
 
-    Example: `shapespace evaluate backbones --data backbones.npz --samples out/samples --out out/backbones`
+    Examples:
+
+    `shapespace evaluate backbones --data backbones.npz --samples out/samples --out out/backbones`
+
+    `shapespace evaluate backbones --data backbones.npz --run runs/backbones --lengths 64,100 -n 64 --out out/backbones`
     """
     from app.commands import evaluate_backbones as command
 
@@ -55,7 +73,20 @@ def backbones(
         core_only,
         seed,
     )
-    command.run(data, samples, config, out)
+    if samples is not None:
+        if model is not None or run is not None:
+            raise typer.BadParameter("give either samples or a model to sample", param_hint="--samples")
+        command.run(data, samples, config, out)
+        return
+    from app.commands.evaluate import choose_model
+    from app.settings import default_weights_dir
+    from models.options import SampleOptions
+    from models.weights import pick_device
+
+    options = SampleOptions(kind=sampler, steps=steps, schedule=schedule, noise_scale=noise_scale)
+    chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
+    asked = [int(length) for length in command.parse_numbers(lengths, "--lengths")]
+    command.run_model(data, chosen, options, asked, count, idealise, config, out)
 
 
 def scrmsd(

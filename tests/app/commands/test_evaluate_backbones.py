@@ -3,13 +3,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from app.cli import main
 from app.commands import evaluate_backbones as command
 from models.data.backbones import read_backbones
+from models.data.residues import PAIR_SIZES, TOKEN_SIZES
 from models.errors import DataError
+from models.networks.denoiser import DenoiserConfig
+from models.networks.preconditioning import PreconditionedDenoiser
+from models.training.config import TrainConfig, to_json
 
 DATA = Path(__file__).parents[2] / "files" / "backbones.npz"
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr("sys.argv", ["shapespace", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0
 
 
 @pytest.fixture
@@ -22,11 +34,8 @@ def samples(tmp_path):
 
 def test_command_writes_record_page_and_picture(samples, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    words = ["shapespace", "evaluate", "backbones", "--data", str(DATA), "--samples", str(samples), "--out", str(out)]
-    monkeypatch.setattr("sys.argv", [*words, "--max-compared", "2", "--max-searched", "1", "--noise", ".5"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
+    words = ["evaluate", "backbones", "--data", str(DATA), "--samples", str(samples), "--out", str(out)]
+    assert call(monkeypatch, *words, "--max-compared", "2", "--max-searched", "1", "--noise", ".5") == 0
     record = json.loads((out / "backbones.json").read_text())
     rows = {row["name"]: row for row in record["bins"][0]["rows"]}
     assert rows["samples"]["chains"] == 2 and rows["samples"]["passed"]["mean"] == 1
@@ -38,20 +47,41 @@ def test_command_writes_record_page_and_picture(samples, tmp_path, monkeypatch):
     assert (out / "backbones.png").stat().st_size > 10_000
 
 
-def test_samples_of_a_model_are_measured_as_it_draws_them(tmp_path):
-    chains = read_backbones(DATA)
-    asked = []
+@pytest.fixture
+def run_folder(tmp_path):
+    """The folder of a training run, of a network that has learned nothing."""
+    network = DenoiserConfig(
+        TOKEN_SIZES, PAIR_SIZES, points_per_token=4, anchor=1, channels=16, heads=2, layers=1, pair_channels=4,
+        radial=4, expansion=2, offset_std_ang=1.05, noise_offset_std_ang=1.05, frames=True, local=True,
+    )  # fmt: skip
+    config = TrainConfig(network, prior="chain", prior_std_ang=1.05, coupling="none", bucket_sizes=(64,))
+    folder = tmp_path / "run"
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "config.json").write_text(to_json(config))
+    save_file(PreconditionedDenoiser(network).state_dict(), folder / "checkpoint" / "average.safetensors")
+    return folder
 
-    def draw(length, count, seed):
-        asked.append((length, count, seed))
-        return np.stack([chains.chain(k)[:length] for k in (10, 12)])
 
-    config = command.BackboneConfig(noises_ang=(), max_compared=0, max_searched=0, core_only=False, seed=7)
-    command.run_model(DATA, "mine", draw, (60, 64), 2, config, tmp_path)
-    record = json.loads((tmp_path / "backbones.json").read_text())
-    assert asked == [(60, 2, 7), (64, 2, 7)]
-    assert record["samples"] == {"from": "mine", "number": 4, "lengths": [60, 64]}
-    assert record["bins"][0]["rows"][0]["lengths"] == {"60": 2, "64": 2}
+def test_first_draws_of_a_model_are_measured_and_kept(run_folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    words = ["evaluate", "backbones", "--data", str(DATA), "--run", str(run_folder), "--out", str(out), "-n", "2"]
+    words += ["--lengths", "60,64", "--steps", "3", "--max-compared", "0", "--max-searched", "0", "--noise", ""]
+    assert call(monkeypatch, *words, "--seed", "7", "--device", "cpu") == 0
+    record = json.loads((out / "backbones.json").read_text())
+    (one,) = record["bins"]
+    assert one["rows"][0]["lengths"] == {"60": 2, "64": 2} and one["rows"][0]["passed"]["mean"] == 0
+    assert record["samples"]["name"] == "run" and record["samples"]["steps"] == 3
+    with np.load(out / "samples.npz") as kept:
+        assert kept["x_60"].shape == (2, 60, 4, 3) and np.isfinite(kept["x_64"]).all()
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (("--samples", "x", "--model", "y"), "either samples or a model"),
+    ((), "--model or the folder of a training run with --run"),
+])  # fmt: skip
+def test_one_source_of_samples_is_needed(words, told, monkeypatch, capsys):
+    assert call(monkeypatch, "evaluate", "backbones", "--data", str(DATA), "--out", "out", *words) == 2
+    assert told in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 def test_numbers_of_an_option_are_read_or_refused():
@@ -61,7 +91,5 @@ def test_numbers_of_an_option_are_read_or_refused():
 
 
 def test_evaluate_of_molecules_still_asks_for_its_set(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["shapespace", "evaluate", "--model", "molecules-small"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2 and "--data and --out" in capsys.readouterr().err
+    assert call(monkeypatch, "evaluate", "--model", "molecules-small") == 2
+    assert "--data and --out" in capsys.readouterr().err

@@ -3,7 +3,7 @@ import pytest
 
 from models.data.backbones import TEST, VALIDATION
 from models.errors import DataError
-from models.evaluation.backbones.chains import EDGES, Group, drawn, filled_bins, natives, per_length, with_noise
+from models.evaluation.backbones.chains import EDGES, Group, filled_bins, natives, per_length, with_noise
 
 
 def blank(*lengths):
@@ -49,12 +49,3 @@ def test_selections_are_of_the_right_chains(split_chains, some):
     assert list(some.only([False, True, False, False, False, True]).lengths) == [64, 59]
     assert list(some.at_most(3).lengths) == [some.lengths[0], some.lengths[2], some.lengths[4]]
     assert some.at_most(6) is some
-
-
-def test_drawn_backbones_are_those_of_the_model():
-    def draw(length, count, seed):
-        return np.full((count, length, 4, 3), seed + length, np.float32)
-
-    group = drawn("samples", draw, (10, 12), count=2, seed=3)
-    assert list(group.lengths) == [10, 10, 12, 12]
-    assert group.chains[3][0, 0, 0] == 15 and group.chains[0].dtype == np.float64
