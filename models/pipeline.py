@@ -50,6 +50,16 @@ def generate(
 ) -> list[BackboneEnsemble]: ...
 
 
+@overload
+def generate(
+    model: Model,
+    subjects: Sequence[Subject],
+    counts: Sequence[int],
+    seeds: Sequence[int],
+    options: SampleOptions,
+) -> Sequence[Ensemble] | Sequence[BackboneEnsemble]: ...
+
+
 def generate(
     model: Model,
     subjects: Sequence[Subject],

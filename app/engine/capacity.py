@@ -14,7 +14,7 @@ import torch
 from models.options import SampleOptions
 from models.paths import Origin, start_paths
 from models.pipeline import PAIR_BUDGET
-from models.structure import Molecule
+from models.structure import Subject
 from models.weights import Model
 
 FULL = 8  # a full step takes so many times its fixed cost; more rows would gain little and make everybody wait
@@ -68,12 +68,20 @@ class Capacity:
         return replace(self, max_pairs=min(self.max_pairs, rows * size**2 // 2))
 
 
-def calibrate(model: Model, molecule: Molecule, clock: Callable[[], float] = perf_counter) -> Capacity:
-    """Time a few steps of padded copies of a molecule, and on a GPU measure their memory.
+@dataclass(frozen=True)
+class Served:
+    """A model that is served, and its cost."""
+
+    model: Model
+    capacity: Capacity
+
+
+def calibrate(model: Model, molecule: Subject, clock: Callable[[], float] = perf_counter) -> Capacity:
+    """Time a few steps of padded copies of a subject, and on a GPU measure their memory.
 
     Args:
         model: The trained model.
-        molecule: Of at most 16 atoms.
+        molecule: Of at most 16 tokens.
         clock: Monotonic seconds.
     """
     rows, size = (np.array(column, dtype=float) for column in zip(*_POINTS, strict=True))
@@ -97,7 +105,7 @@ def _fit(design: np.ndarray) -> list[float]:
     return [float(cost) for cost in best]
 
 
-def _time(model: Model, molecule: Molecule, rows: int, size: int, clock: Callable[[], float]) -> float:
+def _time(model: Model, molecule: Subject, rows: int, size: int, clock: Callable[[], float]) -> float:
     """Median time of a step, s."""
     options = SampleOptions(steps=_REPEATS + 1)
     paths = start_paths(model, [Origin(molecule.features, seed, options) for seed in range(rows)], size)
@@ -110,7 +118,7 @@ def _time(model: Model, molecule: Molecule, rows: int, size: int, clock: Callabl
     return max(median(times[1:]), 1e-9)  # the first sets up kernels
 
 
-def _max_pairs(model: Model, molecule: Molecule) -> int:
+def _max_pairs(model: Model, molecule: Subject) -> int:
     """Padded pairs that fit; on the CPU those of the library, on a GPU by the memory of a small batch of small size."""
     if model.device.type != "cuda":
         return PAIR_BUDGET

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
 from time import monotonic
 
 import structlog
 
-from app.engine.capacity import Capacity, calibrate
+from app.engine.capacity import Served, calibrate
 from app.engine.inbox import Inbox
 from app.engine.refusal import EngineError, shutting_down
 from app.engine.stats import EngineStats, Meter
-from app.engine.ticket import Ticket
+from app.engine.ticket import MAIN, Ticket
 from app.engine.worker import Worker
 from models.data.guess import Guesser, guess_all
 from models.errors import ModelError
 from models.options import SampleOptions
 from models.pipeline import generate
-from models.structure import Molecule
+from models.structure import Subject
 from models.weights import Model
 
 __all__ = ["Engine", "EngineError"]
@@ -35,6 +35,7 @@ class Engine:
     Args:
         load: Makes the model; called once, in the engine's thread.
         probe: A small molecule that is sampled before the engine calls itself ready.
+        more: Further models by name, each with its own probe; one whose loader returns None is not served.
         max_waiting: Tickets of priority 0 or more that may wait.
         guesser: Makes the guesser of each ticket, told whether it is brief; that of this process by default.
         drain_s: Time for what is there when the service ends, s.
@@ -44,13 +45,15 @@ class Engine:
     def __init__(
         self,
         load: Callable[[], Model],
-        probe: Callable[[], Molecule],
+        probe: Callable[[], Subject],
         max_waiting: int,
         guesser: Callable[[bool], Guesser] = lambda brief: guess_all,
         drain_s: float = 10.0,
         stuck_after_s: float = 60.0,
+        more: Mapping[str, tuple[Callable[[], Model | None], Callable[[], Subject]]] | None = None,
     ) -> None:
-        self._load, self._probe, self._max_waiting, self._guesser = load, probe, max_waiting, guesser
+        self._loaders = {MAIN: (load, probe), **(more or {})}
+        self._max_waiting, self._guesser = max_waiting, guesser
         self._drain_s, self._stuck_after_s = drain_s, stuck_after_s
         self._inbox: Inbox[Worker] = Inbox()
         self._lock = threading.RLock()  # of everything the worker keeps
@@ -62,12 +65,16 @@ class Engine:
         self._restarts, self._failing, self._steps_before = 0, 0, -1
         self._state, self._detail = "loading", "the model is being loaded"
         self._thread = threading.Thread(target=self._supervise, name="watchdog", daemon=True)
-        self.model: Model | None = None
-        self.capacity: Capacity | None = None  # as it was measured at the start
+        self.served: dict[str, Served] = {}  # with costs as they were measured at the start
 
     def start(self) -> None:
         """Load the model in the background."""
         self._thread.start()
+
+    @property
+    def model(self) -> Model | None:
+        """The main model, as soon as it is loaded."""
+        return self.served[MAIN].model if MAIN in self.served else None
 
     @property
     def state(self) -> str:
@@ -191,9 +198,11 @@ class Engine:
     def _supervise(self) -> None:
         """Load the model, start the worker, and watch it."""
         try:
-            self.model = self._load()
-            (made,) = generate(self.model, [self._probe()], [1], [0], SampleOptions(steps=2, rounds=1))
-            self.capacity = calibrate(self.model, self._probe())
+            for name, (load, probe) in self._loaders.items():
+                if (model := load()) is not None:
+                    subject = probe()
+                    generate(model, [subject], [1], [0], SampleOptions(steps=2, rounds=1))
+                    self.served[name] = Served(model, calibrate(model, subject))
         except Exception as error:  # the reason must reach /readyz, whatever it is
             known = isinstance(error, ModelError)
             self._state, self._detail = (
@@ -204,14 +213,9 @@ class Engine:
             return
         if self._closing.is_set():
             return
-        log.info(
-            "ready",
-            model=self.model.name,
-            device=str(self.model.device),
-            probe=made.molecule.smiles,
-            capacity=vars(self.capacity),
-        )
-        self._begin(Worker(self.model, self.capacity, self._guesser, self._meter, self._inbox, self._lock))
+        for served in self.served.values():
+            log.info("ready", model=served.model.name, device=str(served.model.device), capacity=vars(served.capacity))
+        self._begin(Worker(dict(self.served), self._guesser, self._meter, self._inbox, self._lock))
         self._state, self._detail = "ready", "a sample was made"
         while not self._closing.wait(min(0.25, self._stuck_after_s / 4)):
             self._watch()

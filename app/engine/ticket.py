@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event
 from time import monotonic
+from typing import Any
 
 from models.options import SampleOptions
-from models.structure import Ensemble, Molecule
+from models.structure import Subject
+
+MAIN = "main"  # the model of an engine that has no other
 
 
 @dataclass(eq=False)
@@ -17,7 +20,7 @@ class Ticket:
     """What a caller wants and where the answer goes.
 
     Attributes:
-        molecules: What to sample.
+        molecules: What to sample; for a model of backbones, blueprints.
         counts: Conformers of each.
         seeds: First seed of each.
         options: How to sample.
@@ -26,20 +29,22 @@ class Ticket:
             the screen: it never takes the way of small requests, and its submitter bounds how much of it there is.
         on_molecule: Called once with place and ensemble of each molecule as soon as it has its last verdict, not for
             what is stopped.  It runs in the thread that owns the device, so it must be quick.
+        model: Name of the model among those of the engine.
         future: Receives the ensembles.
         submitted: When it was handed in, on the monotonic clock, s; None before.
         started: When the first of it reached the sampler, on the monotonic clock, s; None before.
         waiting: Whether some of it never reached the sampler yet.
     """
 
-    molecules: list[Molecule]
+    molecules: Sequence[Subject]
     counts: list[int]
     seeds: list[int]
     options: SampleOptions
     deadline: float = float("inf")
     priority: int = 0
-    on_molecule: Callable[[int, Ensemble], None] = lambda index, ensemble: None
-    future: Future[list[Ensemble]] = field(default_factory=Future)
+    on_molecule: Callable[[int, Any], None] = lambda index, ensemble: None
+    model: str = MAIN
+    future: Future[list[Any]] = field(default_factory=Future)
     submitted: float | None = None
     started: float | None = None
     waiting: bool = True

@@ -12,7 +12,7 @@ import numpy as np
 
 from app.engine.capacity import Capacity
 from app.engine.packing import Flow, size_of
-from app.engine.ticket import Ticket
+from app.engine.ticket import MAIN, Ticket
 from models.books import open_book
 from models.data.guess import Guesser
 from models.draws import Draw, Draws
@@ -32,11 +32,13 @@ class Kind:
         brief: Whether they are of brief tickets.
         size: From `size_of`.
         options: From `SampleOptions.shared`.
+        model: Name of the model.
     """
 
     brief: bool
     size: int
     options: SampleOptions
+    model: str = MAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ class Work:
 
     Args:
         ticket: The ticket.
-        capacity: Tells whether it is brief.
+        capacity: Of its model; tells whether it is brief.
         guesser: Makes what makes its guesses; told whether it is brief.
     """
 
@@ -92,7 +94,7 @@ class Work:
         self.cost_s = {size: capacity.draw_s(size, options) for size in set(sizes)}
         self.brief = ticket.priority >= 0 and self._sum(sizes, ticket.counts) <= capacity.brief_s
         self.guesser = guesser(self.brief)
-        self._kind_of = [Kind(self.brief, size, options.shared) for size in sizes]
+        self._kind_of = [Kind(self.brief, size, options.shared, ticket.model) for size in sizes]
         self._books: dict[Kind, list[Draws]] = {}
         for kind, book in zip(self._kind_of, self.books, strict=True):
             self._books.setdefault(kind, []).append(book)

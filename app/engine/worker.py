@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 
 import numpy as np
 import structlog
 
-from app.engine.capacity import Capacity
+from app.engine.capacity import Served
 from app.engine.helpers import Guesses, Helpers, Verdicts
 from app.engine.inbox import Inbox
 from app.engine.lane import Lane, free_memory, is_out_of_memory
@@ -23,11 +24,10 @@ from app.engine.ledger import Ledger
 from app.engine.packing import Shares, Turn, entry_s
 from app.engine.refusal import EngineError, shutting_down
 from app.engine.stats import Meter
-from app.engine.ticket import Ticket
+from app.engine.ticket import MAIN, Ticket
 from app.engine.work import Row, Work
 from models.data.guess import Guesser
 from models.draws import Draw, Draws
-from models.weights import Model
 
 log = structlog.get_logger("shapespace.engine")
 _LOOK_EVERY_S = 0.05  # for tickets that are cancelled or late
@@ -40,8 +40,7 @@ class Worker:
     """One life of the two threads; when one breaks down, `heir` goes on with its work.
 
     Args:
-        model: The model.
-        capacity: Of a step.
+        served: The models by name, `MAIN` among them.
         guesser: Makes the guesser of each ticket; told whether it is brief.
         meter: Counts.
         inbox: Messages.
@@ -50,14 +49,13 @@ class Worker:
 
     def __init__(
         self,
-        model: Model,
-        capacity: Capacity,
+        served: dict[str, Served],
         guesser: Callable[[bool], Guesser],
         meter: Meter,
         inbox: Inbox[Worker],
         lock: threading.RLock,
     ) -> None:
-        self.model, self.capacity = model, capacity
+        self.served = served
         self._guesser, self._meter, self._inbox, self._lock = guesser, meter, inbox, lock
         self.ledger = Ledger()
         self.lanes: list[Lane] = []
@@ -66,7 +64,7 @@ class Worker:
         self._superseded = False
         self._stepping: Lane | None = None
         self._failures = 0
-        self._shares = Shares(capacity.brief_s)
+        self._shares = Shares(served[MAIN].capacity.brief_s)
         self._helpers = Helpers(
             lambda *answer: self._tell(lambda: self._take_guesses(*answer)),
             lambda verdicts: self._tell(lambda: self._settle(verdicts)),
@@ -89,7 +87,7 @@ class Worker:
     def enter(self, ticket: Ticket) -> None:
         """Take in a ticket; only for calls from the inbox, as `review`."""
         try:
-            self.ledger.add(Work(ticket, self.capacity, self._guesser))
+            self.ledger.add(Work(ticket, self.served[ticket.model].capacity, self._guesser))
         except Exception as error:
             if ticket.claim():
                 ticket.future.set_exception(error)
@@ -105,7 +103,7 @@ class Worker:
         Molecules that were on the device when it broke down are given up the second time.
         """
         self._supersede()
-        other = Worker(self.model, self.capacity, self._guesser, self._meter, self._inbox, self._lock)
+        other = Worker(self.served, self._guesser, self._meter, self._inbox, self._lock)
         struck: dict[Work, set[int]] = {}
         for row in self._stepping.rows if self._stepping else ():
             struck.setdefault(row.work, set()).add(row.book.place)
@@ -198,14 +196,14 @@ class Worker:
         """Let draws that wait join batches with room."""
         for kind in self.ledger.backlog.kinds:
             lane = next((lane for lane in self.lanes if lane.open and lane.kind == kind), None)
-            places = self.capacity.rows(kind.size)
+            places = self.served[kind.model].capacity.rows(kind.size)
             room = places - (len(lane) if lane is not None else 0)
             if room < 1 or (lane is not None and not kind.brief and room * _REFILL < places):
                 continue
             rows = self.ledger.backlog.take(kind, room)
             if rows and lane is None:
                 turns = [Turn(lane.kind.brief, lane.used_s) for lane in self.lanes]
-                lane = Lane(self.model, kind, entry_s(kind.brief, turns))
+                lane = Lane(self.served[kind.model].model, kind, entry_s(kind.brief, turns))
                 self.lanes.append(lane)
             if lane is not None:
                 lane.join(rows)
@@ -234,8 +232,8 @@ class Worker:
         self._failures = 0
         lane.used_s += seconds
         self._shares.charge(lane.kind.brief, seconds)
-        size = lane.kind.size
-        self._meter.step(seconds, self.capacity.step_s(rows, size), min(1.0, rows / self.capacity.rows(size)))
+        size, capacity = lane.kind.size, self.served[lane.kind.model].capacity
+        self._meter.step(seconds, capacity.step_s(rows, size), min(1.0, rows / capacity.rows(size)))
         of_book: dict[Draws, list[tuple[Row, np.ndarray]]] = {}
         for row, x in made:
             of_book.setdefault(row.book, []).append((row, x))
@@ -263,7 +261,8 @@ class Worker:
             error.with_traceback(None)  # its frames hold the tensors of the step
             free_memory()
             self._meter.out_of_memory += 1
-            self.capacity = self.capacity.halved(len(rows), lane.kind.size)
+            served = self.served[lane.kind.model]
+            self.served[lane.kind.model] = replace(served, capacity=served.capacity.halved(len(rows), lane.kind.size))
         if len(rows) > 1:
             log.warning("step_failed", rows=len(rows), size=lane.kind.size, detail=str(error))
             self.lanes += halves

@@ -192,7 +192,9 @@ def connect() -> Callable[[FastAPI], TestClient]:
 def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines sample with ETKDG, so that a test of the service does not depend on how good the weights are."""
     monkeypatch.setattr("app.engine.lane.Lane.step", embed)
-    monkeypatch.setattr("models.draws.find_faults", lambda molecule, limits, structures: [None] * len(structures))
+    monkeypatch.setattr(
+        "models.conformer_draws.find_faults", lambda molecule, limits, structures: [None] * len(structures)
+    )
 
 
 @pytest.fixture

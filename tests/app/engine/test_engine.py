@@ -36,7 +36,7 @@ def test_engine_measures_its_capacity(model, patient, ticket):
     engine = Engine(lambda: model, lambda: ticket("C").molecules[0], 3)
     engine.start()
     patient(lambda: engine.ready)
-    assert engine.capacity.overhead_s > 0
+    assert engine.served["main"].capacity.overhead_s > 0
     engine.close()
 
 
@@ -102,7 +102,7 @@ def test_numbers_tell_what_happens(build, network, ticket, hold):
     engine.submit(second := ticket("CCN"))
     busy = engine.stats()
     assert (busy.waiting_tickets, busy.running_tickets, busy.batches) == (2, 1, 1)
-    assert busy.running_rows == engine.capacity.rows(16)
+    assert busy.running_rows == engine.served["main"].capacity.rows(16)
     assert busy.waiting_draws == 100 - busy.running_rows
     assert busy.left_s > 0
     network.free.set()

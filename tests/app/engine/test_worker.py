@@ -95,7 +95,7 @@ def test_structures_do_not_depend_on_who_comes_and_goes(build, monkeypatch, tick
     """Twelve tickets of other sizes, steps and starts come by and leave; each gets what it gets alone."""
     object.__setattr__(model, "module", trained_like())
     monkeypatch.setattr(
-        "models.draws.find_faults", lambda molecule, limits, structures: [None] * len(structures)
+        "models.conformer_draws.find_faults", lambda molecule, limits, structures: [None] * len(structures)
     )  # the network is not trained
     chains = ["C", "CC", "CCO", "CCCC", "CCN", "OCCO", "CC=O", "CCCCC", "C1CC1", "CCCCCCC", "NCC", "CF"]
     engine = build()
@@ -421,7 +421,9 @@ def test_cancelled_ticket_also_ends_its_guesses(build, ticket, patient):
 
 def test_many_small_requests_beside_a_job_of_ten_thousand(build, capacity, network, ticket, monkeypatch):
     """All small ones end long before the job, and the job has moved on meanwhile."""
-    monkeypatch.setattr("models.draws.find_faults", lambda molecule, limits, structures: [None] * len(structures))
+    monkeypatch.setattr(
+        "models.conformer_draws.find_faults", lambda molecule, limits, structures: [None] * len(structures)
+    )
     capacity(Capacity(overhead_s=1e-3, token_s=1e-6, pair_s=0.0, max_pairs=32 * 8**2))
     engine = build(max_waiting=2000)
     done = []
