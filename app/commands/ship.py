@@ -17,12 +17,15 @@ from safetensors.torch import load_file
 
 from app import __version__
 from app.commands.machine import describe_machine
+from models.data.residues import POINTS_PER_RESIDUE
 from models.errors import DataError
+from models.evaluation.backbones.report import backbones_to_markdown
 from models.evaluation.report import to_markdown
 from models.training.config import read_config
 from models.weights import save_model
 
 MAX_BYTES = 25 * 10**6
+SHORTEST = 40  # residues of the shortest chains in sets of backbones
 
 
 def run(folder: Path, name: str, weights: Path, evaluations: Sequence[Path], about: Path) -> None:
@@ -50,6 +53,8 @@ def run(folder: Path, name: str, weights: Path, evaluations: Sequence[Path], abo
     progress = json.loads((folder / "checkpoint" / "progress.json").read_text())
     training = asdict(config)
     network = training.pop("network")
+    if config.network.points_per_token == POINTS_PER_RESIDUE:
+        training["lengths"] = [SHORTEST, max(config.bucket_sizes)]
     tensors = load_file(average)
     machine = folder / "machine.json"
     card: dict[str, Any] = {
@@ -71,7 +76,7 @@ def run(folder: Path, name: str, weights: Path, evaluations: Sequence[Path], abo
     draw_loss(log, weights / f"{name}-loss.png")
     records = {path.parent.name: json.loads(path.read_text()) for path in evaluations}
     for path in evaluations:
-        _copy_evaluation(path.parent, weights / "evaluations", f"{name}-{path.parent.name}")
+        _copy_evaluation(path, weights / "evaluations", f"{name}-{path.parent.name}")
     (weights / f"{name}.md").write_text(to_card(name, entry, records, about.read_text()))
     Console(stderr=True).print(
         f"{weights / entry['file']}: {entry['bytes']:,} bytes, SHA-256 {entry['sha256'][:16]}..."
@@ -82,22 +87,20 @@ def to_card(name: str, entry: dict[str, Any], records: dict[str, dict[str, Any]]
     """The card as Markdown; evaluation records by the name of their folder."""
     progress, training, machine = entry["progress"], entry["training"], entry["machine"]
     hardware = [machine["cpu"], f"{machine['cores']} cores", machine.get("instructions", ""), machine.get("gpu", "")]
-    kept = entry["data"].get("kept", 0)
     rows = {
         "file": f"`{entry['file']}`, {entry['bytes']:,} bytes, float32, averaged weights",
         "SHA-256": f"`{entry['sha256']}`",
         "parameters": f"{entry['parameters']:,}",
         "code version, date": f"{entry['version']}, {entry['date']}",
-        "data": f"{', '.join(entry['data'].get('sources', []))}: {kept:,} conformers, one per molecule; "
-        f"{entry['data'].get('test_molecule', 0):,} test molecules removed by canonical SMILES without stereo",
+        "data": f"{', '.join(entry['data'].get('sources', []))}: {_kept(entry)}",
         "loss, coupling, prior": f"{training['loss']}, {training['coupling']}, {training['prior']}",
-        "steps, conformers seen": f"{progress['step']:,}, {progress['conformers']:,}",
+        "steps, structures seen": f"{progress['step']:,}, {progress['conformers']:,}",
         "wall time": f"{progress['elapsed_s'] / 3600:.2f} h",
         "hardware": ", ".join(part for part in hardware if part),
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     tables = "\n\n".join(
-        f"### {title}\n\n![Coverage](evaluations/{name}-{title}.png)\n\n{to_markdown(record)}"
+        f"### {title}\n\n![Figure](evaluations/{name}-{title}.png)\n\n{_tables(record)}"
         for title, record in records.items()
     )
     return (
@@ -108,25 +111,40 @@ def to_card(name: str, entry: dict[str, Any], records: dict[str, dict[str, Any]]
 
 
 def draw_loss(log: Sequence[dict[str, Any]], path: Path) -> None:
-    """Loss against conformers seen."""
+    """Loss against structures seen."""
     figure = Figure(figsize=(6, 3.2), layout="constrained", dpi=140)
     axis = figure.subplots()
     axis.plot([row["conformers"] / 1e6 for row in log], [row["loss"] for row in log], linewidth=1)
-    axis.set_xlabel("conformers seen, millions")
+    axis.set_xlabel("structures seen, millions")
     axis.set_ylabel("training loss, weighted")
     axis.set_yscale("log")
     axis.grid(alpha=0.3, which="both")
     figure.savefig(path)
 
 
-def _copy_evaluation(source: Path, folder: Path, name: str) -> None:
+def _kept(entry: dict[str, Any]) -> str:
+    """What was learnt from, and what was left out of it."""
+    kept, left = entry["data"].get("kept", 0), entry["data"]
+    if entry["network"]["points_per_token"] == POINTS_PER_RESIDUE:
+        return f"{kept:,} training chains; {left.get('test_or_validation', 0):,} of test and validation left out"
+    removed = f"{left.get('test_molecule', 0):,} test molecules removed by canonical SMILES without stereo"
+    return f"{kept:,} conformers, one per molecule; {removed}"
+
+
+def _tables(record: dict[str, Any]) -> str:
+    """The record of molecules or of backbones as Markdown."""
+    return backbones_to_markdown(record) if "bins" in record else to_markdown(record)
+
+
+def _copy_evaluation(record: Path, folder: Path, name: str) -> None:
     """Keep the record and the picture beside the card that shows them."""
     folder.mkdir(exist_ok=True)
-    for suffix in (".json", ".png"):
-        if (source / f"evaluation{suffix}").is_file():
-            shutil.copy(source / f"evaluation{suffix}", folder / f"{name}{suffix}")
+    for path in (record, record.with_suffix(".png")):
+        if path.is_file():
+            shutil.copy(path, folder / f"{name}{path.suffix}")
 
 
 def _headline(record: dict[str, Any]) -> dict[str, Any]:
     """The part of an evaluation that the registry keeps."""
-    return {key: record[key] for key in ("data", "settings", "date", "summary") if key in record}
+    kept = ("data", "settings", "date", "summary", "samples", "overall")
+    return {key: record[key] for key in kept if key in record}

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from app import __version__
 from app.commands import ship
+from models.data import residues
 from models.data.features import PAIR_SIZES, TOKEN_SIZES
 from models.data.molecule import build_molecules, read_smiles
 from models.errors import DataError
@@ -111,3 +112,29 @@ def test_weights_that_are_too_large_are_refused(folder, monkeypatch):
 def test_model_without_evaluation_says_so(folder):
     ship.run(folder / "run", "tiny", folder / "weights", [], folder / "about.md")
     assert "Not evaluated." in (folder / "weights" / "tiny.md").read_text()
+
+
+def test_models_of_backbones_say_which_lengths_they_know(folder, monkeypatch):
+    monkeypatch.setattr(ship, "backbones_to_markdown", lambda record: f"| chains of {record['data']['file']} |")
+    network = DenoiserConfig(
+        residues.TOKEN_SIZES, residues.PAIR_SIZES, 4, 1, channels=16, heads=2, layers=1, offset_std_ang=1.05,
+        frames=True, local=True,
+    )  # fmt: skip
+    config = TrainConfig(network=network, prior="chain", coupling="none", metric="chain", bucket_sizes=(64, 96))
+    save_file(PreconditionedDenoiser(network).state_dict(), folder / "run" / "checkpoint" / "average.safetensors")
+    (folder / "run" / "config.json").write_text(to_json(config))
+    (folder / "run" / "data.json").write_text(
+        json.dumps({"sources": ["chains.npz"], "kept": 4321, "test_or_validation": 99})
+    )
+    record = folder / "backbones" / "backbones.json"
+    record.parent.mkdir()
+    record.write_text(json.dumps({"data": {"file": "chains.npz"}, "bins": [], "overall": []}))
+    record.with_suffix(".png").write_bytes(b"picture")
+    weights = folder / "weights"
+    ship.run(folder / "run", "tiny", weights, [record], folder / "about.md")
+    assert read_registry(weights)["tiny"]["training"]["lengths"] == [40, 96]
+    card = (weights / "tiny.md").read_text()
+    for words in ("4,321 training chains", "99 of test and validation left out", "chains of chains.npz"):
+        assert words in card
+    assert (weights / "evaluations" / "tiny-backbones.png").read_bytes() == b"picture"
+    assert load_model("tiny", weights, torch.device("cpu")).prior_kind == "chain"
