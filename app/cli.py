@@ -519,6 +519,7 @@ experiment_cli = typer.Typer(
     no_args_is_help=True,
 )
 cli.add_typer(experiment_cli, name="experiment")
+experiment_cli.command("samplers")(backbone_verbs.samplers)
 
 
 @experiment_cli.command("symmetry")

@@ -26,6 +26,7 @@ class SampleOptions:
         schedule: Time grid.
         quotient: Move between shapes only.
         noise_scale: gamma of the SDE.
+        curvature: Keep the curvature drift of the SDE; off only to measure what it does.
         rounds: How often at most each conformer is drawn before it is given up.
         half: Run matrix products in bfloat16.
         start: `noise`; `etkdg` to begin at an ETKDG guess that was mixed with noise; `mmff94s` to relax it first;
@@ -39,6 +40,7 @@ class SampleOptions:
     schedule: str = "uniform"
     quotient: bool = True
     noise_scale: float = 0.5
+    curvature: bool = True
     rounds: int = 5
     half: bool = False
     start: str = "noise"

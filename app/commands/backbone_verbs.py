@@ -105,3 +105,43 @@ def scrmsd(
     from app.commands import evaluate_scrmsd as command
 
     command.run(samples, predictions, out)
+
+
+def samplers(
+    data: Annotated[Path, typer.Option(help="Set of backbones (npz) with validation chains.")],
+    out: Annotated[Path, typer.Option(help="Folder for samplers.json and samplers.md.")],
+    model: Annotated[str | None, typer.Option(help="Registered model.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder with registry.json and the weights.", show_default="weights")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Or the folder of a training run.")] = None,
+    lengths: Annotated[str, typer.Option(help="Lengths to sample, with commas between.")] = "64",
+    count: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples of each length.")] = 32,
+    noise_scales: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = ".2,.35,.5,.7,1",
+    steps: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = "25,50,200,400",
+    seed: Annotated[int, typer.Option(min=0, help="Of the first sample of each row.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes torch's default.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+) -> None:
+    """What does each setting of the sampler do to backbones?
+
+    Noise scales and steps of the SDE, the ODE, the log grid, no curvature drift, the plain sampler, and bonds as they come.
+
+    Example: `shapespace experiment samplers --data backbones.npz --model backbones-small --out out/samplers`
+    """
+    import torch
+
+    from app.commands import experiment_samplers as command
+    from app.commands.evaluate import choose_model
+    from app.commands.evaluate_backbones import parse_numbers
+    from app.settings import default_weights_dir
+    from models.weights import pick_device
+
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
+    whole = {
+        name: [int(n) for n in parse_numbers(text, name)] for name, text in (("--lengths", lengths), ("--steps", steps))
+    }
+    scales = parse_numbers(noise_scales, "--noise-scales")
+    command.run(data, chosen, whole["--lengths"], count, scales, whole["--steps"], seed, out)

@@ -72,9 +72,9 @@ def backbones_to_markdown(record: Mapping[str, Any]) -> str:
             lines.append(f"- {key}: " + ", ".join(f"{name} {text(value)}" for name, value in record[key].items()))
     lines += [f"- date: {record['date']}"] if record.get("date") else []
     for one in record["bins"]:
-        lines += ["", f"## {one['low']} to {one['high']} residues", "", *_tables(one["rows"])]
+        lines += ["", f"## {one['low']} to {one['high']} residues", "", *to_tables(one["rows"])]
     if len(record["bins"]) > 1:
-        lines += ["", "## All lengths together", "", *_tables(record["overall"])]
+        lines += ["", "## All lengths together", "", *to_tables(record["overall"])]
     lines += ["", "## How it was measured", "", *(f"- {rule}" for rule in record["rules"]), ""]
     if record.get("classifier"):
         lines += [_classifier(record["classifier"]), ""]
@@ -83,7 +83,7 @@ def backbones_to_markdown(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def to_tables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Soundness, likeness, and, where they were measured, diversity and novelty."""
     names = [row["name"] for row in rows]
     lines = table(

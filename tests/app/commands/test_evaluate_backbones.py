@@ -10,8 +10,10 @@ from app.commands import evaluate_backbones as command
 from models.data.backbones import read_backbones
 from models.data.residues import PAIR_SIZES, TOKEN_SIZES
 from models.errors import DataError
+from models.experiments.backbone_samplers import Setting
 from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
+from models.options import SampleOptions
 from models.training.config import TrainConfig, to_json
 
 DATA = Path(__file__).parents[2] / "files" / "backbones.npz"
@@ -93,3 +95,17 @@ def test_numbers_of_an_option_are_read_or_refused():
 def test_evaluate_of_molecules_still_asks_for_its_set(monkeypatch, capsys):
     assert call(monkeypatch, "evaluate", "--model", "molecules-small") == 2
     assert "--data and --out" in capsys.readouterr().err
+
+
+def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "app.commands.experiment_samplers.build_settings",
+        lambda scales, steps: [Setting(f"{scales} {steps}", SampleOptions(kind="sde", steps=2))],
+    )
+    out = tmp_path / "out"
+    words = ["experiment", "samplers", "--data", str(DATA), "--run", str(run_folder), "--out", str(out)]
+    assert call(monkeypatch, *words, "-n", "2", "--lengths", "94", "--noise-scales", ".3", "--steps", "7") == 0
+    record = json.loads((out / "samplers.json").read_text())
+    assert [row["name"] for row in record["rows"]] == ["validation chains", "(0.3,) [7]"]
+    assert record["settings"] == {"lengths": [94], "of_each_length": 2, "seed": 0}
+    assert "(0.3,) [7]" in (out / "samplers.md").read_text()

@@ -1,0 +1,100 @@
+"""What each setting of the sampler does to backbones: noise, steps, grid, the quotient, its curvature, ideal bonds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.data.backbones import TEST, VALIDATION, BackboneSet
+from models.errors import DataError
+from models.evaluation.backbones.chains import Group, natives
+from models.evaluation.backbones.histograms import count
+from models.evaluation.backbones.model_draws import ModelDraws
+from models.evaluation.backbones.report import to_tables
+from models.evaluation.backbones.rows import NATIVES, describe, measure
+from models.options import SampleOptions
+from models.weights import Model
+
+BASE = SampleOptions(kind="sde", steps=100, noise_scale=0.5)
+_NEAR = 16  # residues: validation chains of lengths so near to a sampled one are compared with
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row: how to sample, and whether bonds and angles are then brought to their ideal values."""
+
+    name: str
+    options: SampleOptions
+    idealise: bool = True
+
+
+def build_settings(scales: Sequence[float], steps: Sequence[int]) -> list[Setting]:
+    """The base, and what differs from it in one thing each."""
+
+    def sde(name: str, idealise: bool = True, **changes: Any) -> Setting:
+        values = {"kind": "sde", "steps": BASE.steps, "noise_scale": BASE.noise_scale, **changes}
+        return Setting(name, SampleOptions(**values), idealise)
+
+    return [
+        *(sde(f"SDE, noise {scale:g}, {BASE.steps} steps", noise_scale=scale) for scale in scales),
+        *(sde(f"SDE, noise {BASE.noise_scale:g}, {n} steps", steps=n) for n in steps if n != BASE.steps),
+        Setting(f"ODE, {BASE.steps} steps", SampleOptions(kind="ode", steps=BASE.steps)),
+        sde("log grid", schedule="log"),
+        sde("without the curvature drift", curvature=False),
+        sde("plain, not on the quotient", quotient=False),
+        sde("bonds not idealised", idealise=False),
+    ]
+
+
+def compare_samplers(
+    model: Model,
+    chains: BackboneSet,
+    settings: Sequence[Setting],
+    lengths: Sequence[int],
+    number: int,
+    seed: int,
+    on_progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
+) -> dict[str, Any]:
+    """Sample with every setting, from the same seeds, and measure what comes.
+
+    Args:
+        model: A model of backbones.
+        chains: Validation chains to compare with; test chains are only counted beside them.
+        settings: Rows.
+        lengths: Residues to sample.
+        number: Samples of each length.
+        seed: Of the first.
+        on_progress: Called with phase, done and total.
+
+    Returns:
+        `rows`, as in an evaluation: the validation chains first.
+
+    Raises:
+        DataError: The set has no validation chains near these lengths.
+    """
+    near = np.abs(chains.lengths[:, None] - np.array(lengths)).min(1) <= _NEAR
+    wanted = near & chains.core & (chains.split == VALIDATION)
+    if not wanted.any():
+        raise DataError(f"the set has no validation chains of about {', '.join(map(str, lengths))} residues")
+    reference = measure(natives(NATIVES, chains, wanted))
+    test = count(natives("test chains", chains, chains.split == TEST))
+    rows = [describe(reference, reference, test, itself=True)]
+    for done, setting in enumerate(settings):
+        on_progress("settings", done, len(settings))
+        draw = ModelDraws(model, setting.options, idealise=setting.idealise)
+        made = tuple(chain.astype(np.float64) for length in lengths for chain in draw(length, number, seed))
+        rows.append(describe(measure(Group(setting.name, made)), reference, test, itself=False))
+    on_progress("settings", len(settings), len(settings))
+    return {"rows": rows}
+
+
+def samplers_to_markdown(record: dict[str, Any]) -> str:
+    """The page."""
+    lines = ["# Settings of the sampler of backbones", "", f"Command: `{' '.join(record['command'])}`", ""]
+    for key in ("model", "data", "machine", "settings"):
+        lines.append(f"- {key}: " + ", ".join(f"{name} {value}" for name, value in record[key].items()))
+    lines += [f"- date: {record['date']}", "", *to_tables(record["rows"]), "", record["rule"], ""]
+    return "\n".join(lines)

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from models.data.backbones import read_backbones
+from models.errors import DataError
+from models.experiments.backbone_samplers import BASE, build_settings, compare_samplers, samplers_to_markdown
+
+
+@pytest.fixture(scope="module")
+def chains(files):
+    return read_backbones(files / "backbones.npz")
+
+
+def test_each_setting_differs_from_the_base_in_one_thing():
+    settings = build_settings((0.2, BASE.noise_scale), (25, BASE.steps))
+    names = [setting.name for setting in settings]
+    assert len(set(names)) == len(names)
+    base = next(setting for setting in settings if setting.options == BASE and setting.idealise)
+    for setting in settings:
+        ours, theirs = vars(setting.options), vars(base.options)
+        differences = [key for key in ours if ours[key] != theirs[key]] + ["idealise"] * (not setting.idealise)
+        if setting is not base and setting.options.kind == "sde":
+            assert len(differences) == 1, (setting.name, differences)
+
+
+def test_rows_are_measured_beside_natural_chains(chains, tiny_config, shaken, model_of):
+    from models.data.residues import PAIR_SIZES, TOKEN_SIZES
+
+    config = tiny_config(
+        token_sizes=TOKEN_SIZES, pair_sizes=PAIR_SIZES, points_per_token=4, anchor=1, offset_std_ang=1.05, frames=True,
+        local=True,
+    )  # fmt: skip
+    model = model_of(shaken(config), "chain", "none")
+    settings = [setting for setting in build_settings((0.5,), ()) if setting.options.kind == "ode"]
+    told = []
+    found = compare_samplers(model, chains, settings, [94], 2, 0, lambda *step: told.append(step))
+    rows = found["rows"]
+    assert [row["name"] for row in rows] == ["validation chains", *(setting.name for setting in settings)]
+    assert rows[0]["passed"]["mean"] == 1 and rows[0]["to_validation"] is None
+    assert rows[1]["chains"] == 2 and np.isfinite(rows[1]["to_validation"]["torsions"][0])
+    assert told[-1] == ("settings", 1, 1)
+    page = samplers_to_markdown(
+        {**found, "command": ["x"], "date": "today", "rule": "Rule.", "model": {"name": "m"}, "data": {}, "machine": {},
+         "settings": {}}
+    )  # fmt: skip
+    assert settings[0].name in page and "Rule." in page
+
+
+def test_lengths_without_natural_chains_are_refused(chains):
+    with pytest.raises(DataError, match="about 4000 residues"):
+        compare_samplers(None, chains, [], [4000], 1, 0)
