@@ -125,7 +125,8 @@ def samplers(
 ) -> None:
     """What does each setting of the sampler do to backbones?
 
-    Noise scales and steps of the SDE, the ODE, the log grid, no curvature drift, the plain sampler, and bonds as they come.
+    Noise scales and steps of the SDE, the ODE, the log grid, no curvature drift, the plain sampler, and bonds as they
+    come.
 
     Example: `shapespace experiment samplers --data backbones.npz --model backbones-small --out out/samplers`
     """
@@ -140,8 +141,6 @@ def samplers(
     if threads:
         torch.set_num_threads(threads)
     chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
-    whole = {
-        name: [int(n) for n in parse_numbers(text, name)] for name, text in (("--lengths", lengths), ("--steps", steps))
-    }
-    scales = parse_numbers(noise_scales, "--noise-scales")
-    command.run(data, chosen, whole["--lengths"], count, scales, whole["--steps"], seed, out)
+    asked = [int(length) for length in parse_numbers(lengths, "--lengths")]
+    counts = [int(number) for number in parse_numbers(steps, "--steps")]
+    command.run(data, chosen, asked, count, parse_numbers(noise_scales, "--noise-scales"), counts, seed, out)

@@ -20,8 +20,8 @@ from models.weights import Model
 
 NAME = "samplers"
 _RULE = (
-    "Every row: first draws from the same seeds, sound or not. Unless the row says otherwise bonds, angles and peptide planes "
-    "are brought to their ideal values, as in the service. Columns: as in `shapespace evaluate backbones`."
+    "Every row: first draws from the same seeds, sound or not. Unless the row says otherwise bonds, angles and peptide "
+    "planes are brought to their ideal values, as in the service. Columns: as in `shapespace evaluate backbones`."
 )
 
 
