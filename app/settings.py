@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         2,
         ge=1,
         description="Child processes that read molecules, make ETKDG guesses and finish ensembles; one more is spare, "
-        "and as many again run while molecules take long.",
+        "as many again run while molecules take long, and up to 8 more wait, stopped, for that.",
     )
     parse_timeout_s: float = Field(
         4.0,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+
+import structlog
 
 from app.intake.job import Answer, Job, Loss
 from app.intake.worker import work
@@ -16,6 +21,10 @@ _START_TIMEOUT_S = 60.0  # importing RDKit on a busy machine
 _STARTS = 5  # times as long, before it is given up: who is killed while it loads never gets ready
 _WALL = 4.0  # times the processor time, for jobs that sleep; less, and one that shares its core is not given enough
 _KILLED = Loss("died", "killed from outside")
+_BIRTHS = 3  # that may fail for one job
+_PAUSE_S, _MAX_PAUSE_S = 0.25, 10.0  # after a process that ended while it loaded, doubled each time
+_CHANGES = threading.Lock()  # of processes: two threads that reap them at once would lose an exit code
+log = structlog.get_logger("shapespace.intake")
 
 
 class Child:
@@ -29,9 +38,9 @@ class Child:
         self.memory_mb = memory_mb
         self.jobs = 0  # that this process was given
         self._lock = threading.Lock()
-        self._closed = False
+        self._end = threading.Event()  # it was ended for good
         self._process: SpawnProcess | None = None
-        self._ready, self._late = False, 0
+        self._ready, self._late, self._stillborn = False, 0, 0
 
     @property
     def warm(self) -> bool:
@@ -40,8 +49,8 @@ class Child:
 
     def spawn(self) -> None:
         """Start the process unless it runs."""
-        with self._lock:
-            if self._closed or (self._process is not None and self._process.is_alive()):
+        with self._lock, _CHANGES:
+            if self._end.is_set() or (self._process is not None and self._process.is_alive()):
                 return
             context = get_context("spawn")
             self._pipe, far_end = context.Pipe()
@@ -86,20 +95,15 @@ class Child:
 
     def _ask(self, job: Job[Answer], limit_s: float, quick_s: float, on_slow: Callable[[], None]) -> Answer | Loss:
         try:
-            self.spawn()
-            if not self._ready:
-                if self._closed or not self._pipe.poll(_START_TIMEOUT_S):
-                    raise TimeoutError
-                self._pipe.recv()
-                self._ready = True
+            self._await_ready()
             self.jobs += 1
             self._pipe.send((job, limit_s))
             wall_s, answered = limit_s * _WALL, False
             if quick_s < wall_s:
-                answered, wall_s = self._pipe.poll(quick_s), wall_s - quick_s
+                answered, wall_s = self._is_heard(quick_s), wall_s - quick_s
                 if not answered:
                     on_slow()
-            if answered or self._pipe.poll(wall_s):
+            if answered or self._is_heard(wall_s):
                 return self._pipe.recv()
             self._restart()
             return Loss("late", f"{limit_s * _WALL:g} s")
@@ -110,32 +114,95 @@ class Child:
             return Loss("unavailable")
         except (EOFError, OSError):
             code = self._restart()
-            if self._closed:  # by us, so the job is not to blame
+            if self._end.is_set():  # by us, so the job is not to blame
                 return Loss("unavailable")
             if code == -signal.SIGPROF:
                 return Loss("late", f"{limit_s:g} s")
             return _KILLED if code == -signal.SIGKILL else Loss("died")
 
+    def pause(self) -> None:
+        """Stop the process where it is; it takes no processor time until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of a pause."""
+        self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the process for good."""
+        self._end.set()
         with self._lock:
-            self._closed = True
             self._stop()
+
+    def _await_ready(self) -> None:
+        """Return when the process can begin with a job.
+
+        One that ends while it loads, for want of memory or of a library, is replaced after a pause.
+
+        Raises:
+            TimeoutError: It is not ready, or has ended again and again.
+        """
+        for _ in range(_BIRTHS):
+            try:
+                self.spawn()
+                if not self._ready and not self._end.is_set() and self._is_heard(_START_TIMEOUT_S):
+                    self._pipe.recv()
+                    self._ready, self._stillborn = True, 0
+            except (EOFError, OSError) as error:
+                with self._lock:
+                    code = self._stop()
+                pause_s = min(_PAUSE_S * 2.0**self._stillborn, _MAX_PAUSE_S)
+                self._stillborn += 1
+                if not self._end.is_set():
+                    detail = str(error)
+                    log.error(
+                        "child_ended_at_start", exit_code=code, detail=detail, times=self._stillborn, pause_s=pause_s
+                    )
+                self._end.wait(pause_s)
+                continue
+            if self._ready:
+                return
+            break
+        raise TimeoutError
+
+    def _is_heard(self, timeout_s: float) -> bool:
+        """Wait for words of the process; false when none came in time.
+
+        Raises:
+            EOFError: It has ended without a word, also where something else still holds the other end of the pipe.
+        """
+        process = self._process
+        try:
+            heard = process is not None and bool(wait([self._pipe, process.sentinel], timeout_s))
+        except ValueError:  # closed meanwhile
+            process = None
+        if process is None:  # by another thread, which closes the pool
+            raise EOFError("it was ended")
+        if heard and not self._pipe.poll():
+            raise EOFError("it has ended")
+        return heard
+
+    def _signal(self, number: int) -> None:
+        with self._lock, suppress(ProcessLookupError):
+            if self._process is not None and self._process.pid is not None:
+                os.kill(self._process.pid, number)
 
     def _restart(self) -> int | None:
         """Replace the process; the exit code of the old one."""
         with self._lock:
             code = self._stop()
-        self.spawn()
+        with suppress(OSError):  # then the next job tries again
+            self.spawn()
         return code
 
     def _stop(self) -> int | None:
         if self._process is None:
             return None
-        self._process.kill()
-        self._process.join()
-        code = self._process.exitcode
-        self._process.close()
+        with _CHANGES:
+            self._process.kill()
+            self._process.join()
+            code = self._process.exitcode
+            self._process.close()
         self._pipe.close()
         self._process = None
         return code

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.structure import Molecule
 
 _ATOMS = 128.0  # for which one try may take as long as the reading of a text
-_LEAST = 0.5  # times that, for small molecules
+_LEAST = 0.375  # times that, for small molecules
 _EACH_MORE = 0.5  # times the first, for each try more
 
 

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.intake.child import Child
@@ -16,6 +17,7 @@ from app.intake.reading import Reading, Refusal
 from models.structure import Molecule
 
 _QUICK_S = 0.5  # most readings take milliseconds
+_MOST_STOPPED = 8  # jobs; each holds the memory that it has taken so far
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class PoolStats:
     Attributes:
         children: Processes, idle ones included.
         running: Jobs in them.
-        slow: Those of them that have given their turn away.
+        slow: Those of them that have given their turn away, stopped ones included.
         waiting: Jobs that wait for a turn.
         done: Jobs answered since the start.
         losses: Jobs without an answer of their own, by reason.
@@ -42,8 +44,9 @@ class PoolStats:
 class ChildPool:
     """Does jobs in child processes.
 
-    A job that takes longer than a moment gives its turn to the next and goes on beside it, in a process more.  So a
-    molecule that RDKit chews on for seconds holds nobody up, as long as there are no more of them than children.
+    A job that takes longer than a moment gives its turn to the next and goes on beside it, in a process more.  When as
+    many as there are children do so, further ones are stopped until one of those has ended.  So molecules that RDKit
+    chews on for seconds hold nobody up, and take no more than their share of the processor.
 
     Args:
         processes: Number of jobs that have a turn at once, and one more where some are urgent and some are not, so that
@@ -62,6 +65,7 @@ class ChildPool:
         self._lock = threading.Lock()
         self._closed = False
         self._turn, self._slow_turn = threading.Semaphore(processes + 1), threading.Semaphore(processes)
+        self._stopped = threading.Semaphore(_MOST_STOPPED)
         self._slow, self._done, self._losses = 0, 0, Counter[str]()
         self._waiting = Queue(processes)
 
@@ -73,7 +77,7 @@ class ChildPool:
         """Start the children; returns at once, they load in the background."""
         for child in self._idle:
             child.spawn()
-        for _ in range(2 * self._processes + 1):
+        for _ in range(2 * self._processes + 1 + _MOST_STOPPED):
             threading.Thread(target=self._work, name="intake", daemon=True).start()
 
     def stats(self) -> PoolStats:
@@ -149,14 +153,21 @@ class ChildPool:
 
         def let_others_go_on() -> None:
             nonlocal turn
-            if self._slow_turn.acquire(blocking=False):
-                turn = self._slow_turn
-                self._waiting.done(urgent)
-                with self._lock:
-                    self._slow += 1
-                    if not self._idle:
-                        self._idle.append(self._fresh())
-                self._turn.release()
+            at_once = self._slow_turn.acquire(blocking=False)
+            if not at_once and not self._stopped.acquire(blocking=False):
+                return
+            turn = self._slow_turn
+            with self._lock:
+                self._slow += 1
+                if not self._idle:
+                    self._idle.append(self._fresh())
+            self._waiting.done(urgent)
+            self._turn.release()
+            if not at_once:
+                child.pause()
+                self._slow_turn.acquire()
+                self._stopped.release()
+                child.go_on()
 
         child = self._take()
         try:
@@ -198,5 +209,6 @@ class ChildPool:
     def _fresh(self) -> Child:
         child = Child(self._memory_mb)
         if not self._closed:
-            child.spawn()
+            with suppress(OSError):  # too many processes or files: it starts with its first job
+                child.spawn()
         return child

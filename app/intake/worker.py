@@ -5,10 +5,12 @@ RDKit can take minutes or gigabytes on a short text, or crash.  Here it can be k
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import resource
 import signal
+import sys
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -17,6 +19,7 @@ from typing import NoReturn
 from app.intake.job import Job, Loss
 
 LOADED = ("models.data.molecule", "models.data.guess", "models.finishing.finish")  # what jobs need
+_PR_SET_PDEATHSIG = 1  # prctl(2); sent when the thread ends that started the child
 _NICE = 5  # the sampler goes first; a short job does not feel it
 
 
@@ -27,6 +30,8 @@ def work(connection: Connection, memory_mb: int) -> None:
     when there is no parent any more that could.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    if sys.platform == "linux":  # or one that is stopped would stay when its parent was killed
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each thread would reserve address space
     os.nice(_NICE)
     size = memory_mb * 2**20

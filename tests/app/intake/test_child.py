@@ -1,11 +1,16 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.intake.child import Child
 from app.intake.job import Job, Loss
@@ -118,3 +123,83 @@ def test_child_that_loads_slowly_goes_on_loading(monkeypatch):
         assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")
     assert child.ask(Call(os.getpid), 1.0) == first
     child.kill()
+
+
+def state_of(process):
+    """As `ps` says it: R, S, T, Z, ...; nothing when it is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def test_child_goes_on_after_a_pause(child, patient):
+    states, process = [], child.ask(Call(os.getpid), 1.0)
+
+    def stop_for_a_while():
+        child.pause()
+        patient(lambda: state_of(process) == "T")
+        states.append(state_of(process))
+        child.go_on()
+
+    assert child.ask(Call(partial(sum, range(4_000_000))), 60.0, 0.0, stop_for_a_while) == 7999998000000
+    assert states == ["T"]
+    assert child.ask(Call(os.getpid), 1.0) == process
+
+
+def test_child_that_was_stopped_does_not_outlive_its_parent(patient):
+    story = (
+        "import time; from app.intake.child import Child; child = Child(1000); child.spawn(); child._await_ready();"
+        "child.pause(); print(child._process.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", story], stdout=subprocess.PIPE, text=True)
+    with parent:
+        process = int(parent.stdout.readline())
+        patient(lambda: state_of(process) == "T")
+        parent.kill()
+    patient(lambda: state_of(process) in ("", "Z"))
+
+
+def test_child_that_ends_while_it_loads_is_replaced_after_pauses_that_grow(monkeypatch):
+    monkeypatch.setattr("app.intake.child._PAUSE_S", 0.01)
+    child = Child(60)  # MB, too little for what it loads
+    with capture_logs() as logs:
+        assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")
+    told = [(line["times"], line["pause_s"]) for line in logs if line["event"] == "child_ended_at_start"]
+    assert told == [(1, 0.01), (2, 0.02), (3, 0.04)]
+    child.memory_mb = 1000
+    assert child.ask(Call(partial(max, 3, 4)), 1.0) == 4
+    assert child._stillborn == 0
+    child.kill()
+
+
+def test_child_waits_until_a_process_can_be_started(monkeypatch):
+    monkeypatch.setattr("app.intake.child._PAUSE_S", 0.01)
+    child, failures, context = Child(1000), [1, 2], get_context("spawn")
+
+    def start(**how):
+        if failures:
+            failures.pop()
+            raise OSError("too many processes")
+        return context.Process(**how)
+
+    monkeypatch.setattr("app.intake.child.get_context", lambda _: SimpleNamespace(Pipe=context.Pipe, Process=start))
+    assert child.ask(Call(partial(max, 3, 4)), 1.0) == 4
+    assert failures == []
+    child.kill()
+
+
+def test_end_of_a_process_is_noticed_although_something_holds_its_pipe_open(monkeypatch):
+    held, context = [], get_context("spawn")
+
+    def pipe():
+        near, far = context.Pipe()
+        held.append(os.dup(far.fileno()))
+        return near, far
+
+    monkeypatch.setattr("app.intake.child.get_context", lambda _: SimpleNamespace(Pipe=pipe, Process=context.Process))
+    child = Child(1000)
+    assert child.ask(Call(partial(os._exit, 3)), 600.0) == Loss("died")
+    child.kill()
+    for number in held:
+        os.close(number)

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -142,3 +143,41 @@ def test_pool_that_is_closed_in_its_work_leaves_no_process(pool_of, hard, monkey
     assert waiting.cancelled()
     assert not any(alive(pid) for pid in before)
     assert pids() == set()
+
+
+def test_more_slow_jobs_than_children_hold_nobody_up(pool_of, hard, patient):
+    pool, pids = pool_of(1)
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    chewed = [pool.submit(smiles(hard)) for _ in range(4)]
+    patient(lambda: pool.stats().slow == 4)
+    assert is_good(read(pool, "CCN")[0], "CCN")
+    assert not any(future.done() for future in chewed)
+    states = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] for pid in pids()]
+    assert states.count("T") == 3  # one of them goes on
+    os.kill(next(pid for pid, state in zip(pids(), states, strict=True) if state == "R"), signal.SIGKILL)
+    pool.close()
+    assert {future.result(PATIENCE_S).reason for future in chewed} <= {"intake_unavailable", "too_complex"}
+    assert pids() == set()
+
+
+def test_slow_jobs_that_were_stopped_go_on_one_after_another(pool_of, hard):
+    pool, _ = pool_of(1, timeout_s=4)
+    answers = read(pool, hard, hard, hard)
+    assert [answer.reason for answer in answers] == ["too_complex"] * 3
+    assert pool.stats().losses == {"late": 3}
+    assert is_good(read(pool, "CCO")[0], "CCO")
+
+
+def test_job_is_answered_although_no_process_can_be_started_for_it(pool_of, hard, monkeypatch, patient):
+    pool, _ = pool_of(1)
+    assert is_good(read(pool, "CCO")[0], "CCO")
+    with monkeypatch.context() as patch:
+        patch.setattr("app.intake.child.Child.spawn", fail)
+        pool._idle.clear()
+        patch.setattr("app.intake.child._PAUSE_S", 0.01)
+        assert pool.submit(smiles("C")).result(PATIENCE_S).reason == "intake_unavailable"
+    assert all(is_good(answer, "CO") for answer in read(pool, *["CO"] * 9))
+
+
+def fail(child):
+    raise OSError("too many processes")
