@@ -17,12 +17,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.commands.machine import describe_machine
 from models.data.automorphisms import add_automorphisms
-from models.data.backbones import read_backbones
+from models.data.backbones import BackboneSet, read_backbones, write_backbones
 from models.data.datasets import read_excluded, read_set
 from models.data.packing import GuessOptions, PackedSet, load_packed, pack, save_packed
 from models.data.residues import POINTS_PER_RESIDUE
 from models.errors import DataError
-from models.training.chains import ResidentChains, bucket_chains
+from models.training.chains import ResidentChains, bucket_chains, choose_chains
 from models.training.config import TrainConfig, read_config, to_json
 from models.training.loop import half_is_faster, train
 from models.training.sample import ResidentSet, TrainingSet
@@ -82,20 +82,29 @@ def _training_sets(
 def _chains(
     folder: Path, data: Sequence[Path], exclude: Sequence[Path], config: TrainConfig, device: torch.device
 ) -> tuple[list[TrainingSet], str]:
-    """Backbones are read again on resume, and must be the same file."""
+    """Backbones by size, and how many in words."""
+    chains = packed_chains(folder, data, exclude, config)
+    sets = [ResidentChains(part, size, device) for part, size in bucket_chains(chains, config.bucket_sizes)]
+    clusters = sum(len(part) for part in sets)
+    return [*sets], f"{len(chains):,} chains in {clusters:,} visits of clusters a pass"
+
+
+def packed_chains(folder: Path, data: Sequence[Path], exclude: Sequence[Path], config: TrainConfig) -> BackboneSet:
+    """Training chains, chosen once per run folder and read again on resume."""
+    path, about = folder / "packed.npz", folder / "data.json"
+    if path.is_file():
+        return read_backbones(path)
     if len(data) != 1:
-        raise DataError("name one set of backbones with --data, also to go on with a run")
+        raise DataError("name one set of backbones with --data")
     if exclude:
         raise DataError("sets of backbones mark their own test chains; leave --exclude out")
-    buckets, counts = bucket_chains(read_backbones(data[0]), config.bucket_sizes, config.core_only, config.crop)
+    chains, counts = choose_chains(read_backbones(data[0]), max(config.bucket_sizes), config.core_only, config.crop)
     facts = {"sources": [data[0].name], "sha256": hashlib.sha256(data[0].read_bytes()).hexdigest(), **counts}
-    path = folder / "data.json"
-    if path.is_file() and json.loads(path.read_text()) != facts:
+    if about.is_file() and json.loads(about.read_text()) != facts:
         raise DataError(f"{folder} holds a run on other data; choose another --out, or give the same --data")
-    path.write_text(json.dumps(facts, indent=2))
-    sets = [ResidentChains(chains, size, device) for chains, size in buckets]
-    clusters = sum(len(part) for part in sets)
-    return [*sets], f"{counts['kept']:,} chains in {clusters:,} visits of clusters a pass"
+    write_backbones(path, chains, facts)
+    about.write_text(json.dumps(facts, indent=2))
+    return chains
 
 
 def packed_data(folder: Path, data: Sequence[Path], exclude: Sequence[Path], config: TrainConfig) -> list[PackedSet]:

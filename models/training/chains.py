@@ -19,40 +19,51 @@ from models.structure import PaddedBatch
 _KNOWN_SHARE = (0.3, 0.3, 0.1)  # how often fractions, fold class and secondary structure are told
 
 
-def bucket_chains(
-    chains: BackboneSet, edges: Sequence[int], core_only: bool, crop: bool
-) -> tuple[list[tuple[BackboneSet, int]], dict[str, int]]:
-    """Training chains by length; the rest of the set never gets here.
+def choose_chains(chains: BackboneSet, most: int, core_only: bool, crop: bool) -> tuple[BackboneSet, dict[str, int]]:
+    """Training chains; the rest of the set never gets here.
 
     Args:
         chains: The whole set.
-        edges: Most residues of each bucket, ascending.
+        most: Residues of the longest.
         core_only: Leave out chains that are not compact or hardly helix and strand.
-        crop: Put longer chains into the last bucket, to be cut.
+        crop: Keep longer chains, to be cut.
 
     Returns:
-        Each bucket that has members, and its size.
-        How many chains were kept, and how many left out for which reason.
+        The chains.
+        How many were kept, and how many left out for which reason.
 
     Raises:
         DataError: No chain is left.
     """
-    train, long = chains.split == TRAIN, chains.lengths > edges[-1]
+    train, long = chains.split == TRAIN, chains.lengths > most
     kept = train & (chains.core | (not core_only)) & (~long | crop)
-    buckets, low = [], 0
-    for edge in edges:
-        inside = kept & (chains.lengths > low) & ((chains.lengths <= edge) | (edge == edges[-1]))
-        if inside.any():
-            buckets.append((chains.select(inside), edge))
-        low = edge
-    if not buckets:
-        raise DataError(f"no chain of at most {edges[-1]} residues is left to learn from")
+    if not kept.any():
+        raise DataError(f"no chain of at most {most} residues is left to learn from")
     counts = {
         "kept": int(kept.sum()),
         "test_or_validation": int((~train).sum()),
         "too_long": int((train & long).sum()) * (not crop),
     }
-    return buckets, {**counts, "not_core": len(chains) - sum(counts.values())}
+    return chains.select(kept), {**counts, "not_core": len(chains) - sum(counts.values())}
+
+
+def bucket_chains(chains: BackboneSet, edges: Sequence[int]) -> list[tuple[BackboneSet, int]]:
+    """Chains by length; those that are longer than the last edge are in the last bucket, to be cut.
+
+    Args:
+        chains: What is learnt from.
+        edges: Most residues of each bucket, ascending.
+
+    Returns:
+        Each bucket that has members, and its size.
+    """
+    buckets, low = [], 0
+    for edge in edges:
+        inside = (chains.lengths > low) & ((chains.lengths <= edge) | (edge == edges[-1]))
+        if inside.any():
+            buckets.append((chains.select(inside), edge))
+        low = edge
+    return buckets
 
 
 class ResidentChains:

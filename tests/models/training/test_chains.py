@@ -7,7 +7,7 @@ import torch
 from models.data.residues import PAIR_SIZES, TOKEN_SIZES
 from models.errors import DataError
 from models.samplers.prior import build_prior
-from models.training.chains import ResidentChains, bucket_chains
+from models.training.chains import ResidentChains, bucket_chains, choose_chains
 from models.training.loop import train
 from models.training.sample import draw_pair
 
@@ -16,8 +16,8 @@ CPU = torch.device("cpu")
 
 def resident(backbones, edges=(64, 128), **options):
     options = {"core_only": False, "crop": False, **options}
-    buckets, _ = bucket_chains(backbones, edges, **options)
-    return [ResidentChains(chains, size, CPU) for chains, size in buckets]
+    chosen, _ = choose_chains(backbones, edges[-1], **options)
+    return [ResidentChains(chains, size, CPU) for chains, size in bucket_chains(chosen, edges)]
 
 
 def rng(seed=0):
@@ -25,7 +25,8 @@ def rng(seed=0):
 
 
 def test_buckets_hold_training_chains_once(backbones):
-    buckets, counts = bucket_chains(backbones, (64, 96), core_only=True, crop=False)
+    chosen, counts = choose_chains(backbones, 96, core_only=True, crop=False)
+    buckets = bucket_chains(chosen, (64, 96))
     keys = [key for chains, _ in buckets for key in chains.keys.tolist()]
     assert len(keys) == len(set(keys)) == counts["kept"]
     assert sum(counts.values()) == len(backbones)
@@ -35,7 +36,7 @@ def test_buckets_hold_training_chains_once(backbones):
         assert chains.core.all()
         assert chains.lengths.max() <= size
     with pytest.raises(DataError, match="no chain of at most 10"):
-        bucket_chains(backbones, (10,), core_only=True, crop=False)
+        choose_chains(backbones, 10, core_only=True, crop=False)
 
 
 def test_drawn_chains_are_centred_members_of_their_cluster(backbones):
