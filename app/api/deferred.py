@@ -18,6 +18,7 @@ from app.errors import Problem, invalid
 from app.intake.order import Order
 from app.jobs.record import ACTIVE, Job
 from app.jobs.service import JobService
+from app.telemetry.tracing import note
 
 PREFER = "respond-async"
 MAX_KEY_CHARS = 255
@@ -90,7 +91,9 @@ async def _submit(
 ) -> tuple[Job, bool]:
     service: JobService = request.app.state.jobs
     body_hash = hashlib.sha256(body.model_dump_json().encode()).hexdigest() if key is not None else None
-    return await service.submit(order, principal_of(request), key=key, body_hash=body_hash, interactive=interactive)
+    job, new = await service.submit(order, principal_of(request), key=key, body_hash=body_hash, interactive=interactive)
+    note({"job": job.id[:8]})
+    return job, new
 
 
 async def _accepted(service: JobService, job: Job, headers: dict[str, str]) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 from time import monotonic
 
@@ -12,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Problem
+from app.telemetry.logs import shortened
 from app.telemetry.metrics import Metrics
 
 _PROBES = ("/healthz", "/readyz", "/metrics")
@@ -24,7 +24,6 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _POLICY = "default-src 'none'; frame-ancestors 'none'"  # answers that are data load nothing
-_JOB_ID = re.compile(r"(?<=/v1/jobs/)([\w-]{8})[\w-]+")  # who knows all of it may see the job
 log = structlog.get_logger("shapespace.http")
 
 
@@ -104,7 +103,7 @@ class RequestContext:
             self.metrics.count_refusal(reason)
         more = {name: value for name, value in {"reason": reason, "principal": who}.items() if value}
         write = log.debug if scope["path"] in _PROBES else log.info  # probes come every few seconds
-        path = _JOB_ID.sub(r"\1...", scope["path"])
+        path = shortened(scope["path"])
         write("request", method=scope["method"], path=path, status=status, seconds=round(seconds, 4), **more)
 
 

@@ -22,6 +22,7 @@ from app.jobs.lease import Done, Leases
 from app.jobs.maker import Maker, together
 from app.jobs.record import Job
 from app.jobs.store import JobStore
+from app.telemetry.tracing import span
 from models.structure import Ensemble
 
 _LOOK_EVERY_S = 2.0  # for jobs that were submitted to another server
@@ -185,6 +186,10 @@ class JobService:
 
     async def _carry_out(self, job: Job) -> None:
         """Make the molecules that are not done yet."""
+        with span("job", {"job": job.id[:8], "molecules": job.num_molecules, "done": job.num_done}):
+            await self._make(job)
+
+    async def _make(self, job: Job) -> None:
         order = await self._insist(self.store.order_of, job.id)
         places = await self._insist(self.leases.waiting, job.id)
         gate = asyncio.Semaphore(_MOLECULES_AT_ONCE)

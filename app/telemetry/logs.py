@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 _SECRETS = re.compile(r"shp_[0-9a-f]+_[\w-]+|(?i:bearer)\s+[\w.~+/=-]+|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)")
+_JOB_ID = re.compile(r"(?<=/v1/jobs/)([\w-]{8})[\w-]+")  # who knows all of it may see the job
 _LIBRARIES = ("uvicorn.error", "alembic", "sqlalchemy", "asyncio")
 
 
@@ -32,6 +33,11 @@ def configure_logs(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [_Bridge(max(number, logging.WARNING))], False
         logger.setLevel(max(number, logging.WARNING))
+
+
+def shortened(path: str) -> str:
+    """The path of a request without all of a job's id."""
+    return _JOB_ID.sub(r"\1...", path)
 
 
 def _without_secrets(logger: Any, name: str, line: str) -> str:

@@ -1,12 +1,15 @@
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from fastapi import FastAPI
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from app.main import create_app
 from app.settings import SettingsError
-from app.telemetry.tracing import note, trace_requests
+from app.telemetry.tracing import note, span, trace_requests
 
 
 @pytest.fixture
@@ -62,11 +65,51 @@ def test_request_is_sent_as_a_span_with_its_route(app, collector, connect):
     assert b"secret-word" not in sent
 
 
+@pytest.fixture
+def kept(monkeypatch):
+    """Spans stay in memory."""
+    kept = InMemorySpanExporter()
+    monkeypatch.setattr("opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter", lambda endpoint: kept)
+    monkeypatch.setattr(kept, "shutdown", lambda: None)
+    return kept
+
+
+def test_spans_name_request_and_job_but_not_all_of_its_id(kept, connect, small_settings, tmp_path):
+    settings = small_settings.model_copy(
+        update={"otel_endpoint": "http://127.0.0.1:1", "state_dir": tmp_path / "state"}
+    )
+    with connect(create_app(settings)) as client:
+        while client.get("/readyz").status_code != 200:
+            time.sleep(0.05)
+        body = {"molecules": [{"smiles": "CC"}], "num_conformers": 1, "seed": 1, "sampler": {"steps": 2}}
+        answers = [
+            client.post("/v1/conformers", json=body),
+            client.post("/v1/conformers", json=body, headers={"Prefer": "respond-async"}),
+        ]
+        where = answers[1].headers["location"]
+        while client.get(where).json()["state"] in ("queued", "running"):
+            time.sleep(0.05)
+    spans = kept.get_finished_spans()
+    short = where.rsplit("/", 1)[1][:8]
+    requests = {one.attributes.get("shapespace.request_id"): one for one in spans if one.name.startswith("POST")}
+    first, second = (requests[answer.headers["x-request-id"]] for answer in answers)
+    assert "shapespace.job" not in first.attributes
+    assert first.attributes["shapespace.sample_s"] > 0
+    assert second.attributes["shapespace.job"] == short
+    (work,) = [one for one in spans if one.name == "job"]
+    assert dict(work.attributes) == {"shapespace.job": short, "shapespace.molecules": 1, "shapespace.done": 0}
+    looks = [one for one in spans if one.name == "GET /v1/jobs/{job_id}"]
+    assert {one.attributes["shapespace.job"] for one in looks} == {short}
+    assert {one.attributes["url.path"] for one in looks} == {f"/v1/jobs/{short}..."}
+    assert where.rsplit("/", 1)[1] not in str([one.attributes for one in spans])
+
+
 def test_missing_libraries_are_one_clear_line(app, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(SettingsError, match=r"(?s)OTEL_ENDPOINT.*shapespace\[otel\]"):
         trace_requests(app, "http://127.0.0.1:1/v1/traces")
 
 
-def test_notes_without_a_span_go_nowhere():
-    note({"wait_s": 1.0})
+def test_notes_and_spans_that_nobody_asked_for_go_nowhere():
+    with span("job", {"job": "abc"}):
+        note({"wait_s": 1.0})
