@@ -26,6 +26,7 @@ class SampleOptions:
         schedule: Time grid.
         quotient: Move between shapes only.
         noise_scale: gamma of the SDE.
+        churn: How strongly noise and score of the SDE act: mends errors of the network, and needs more steps.
         curvature: Keep the curvature drift of the SDE; off only to measure what it does.
         rounds: How often at most each conformer is drawn before it is given up.
         half: Run matrix products in bfloat16.
@@ -40,6 +41,7 @@ class SampleOptions:
     schedule: str = "uniform"
     quotient: bool = True
     noise_scale: float = 0.5
+    churn: float = 1.0
     curvature: bool = True
     rounds: int = 5
     half: bool = False

@@ -83,7 +83,7 @@ class Paths:
         self._left = (state.total - state.done).cpu().numpy()
         config = StepConfig(options.kind, options.quotient, options.noise_scale)
         if options.kind == "sde":
-            config = replace(config, prior=model.score_prior, curvature=options.curvature)
+            config = replace(config, prior=model.score_prior, curvature=options.curvature, churn=options.churn)
         self._step, self._schedule = build_step(config), build_schedule(options.schedule)
 
     def __len__(self) -> int:

@@ -118,7 +118,8 @@ def samplers(
     lengths: Annotated[str, typer.Option(help="Lengths to sample, with commas between.")] = "64",
     count: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples of each length.")] = 32,
     noise_scales: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = ".2,.35,.5,.7,1",
-    steps: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = "25,50,200,400",
+    steps: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = "25,50,100,400",
+    churns: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = "1,5,10,40",
     seed: Annotated[int, typer.Option(min=0, help="Of the first sample of each row.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes torch's default.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
@@ -143,4 +144,5 @@ def samplers(
     chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
     asked = [int(length) for length in parse_numbers(lengths, "--lengths")]
     counts = [int(number) for number in parse_numbers(steps, "--steps")]
-    command.run(data, chosen, asked, count, parse_numbers(noise_scales, "--noise-scales"), counts, seed, out)
+    scales, mixed = parse_numbers(noise_scales, "--noise-scales"), parse_numbers(churns, "--churns")
+    command.run(data, chosen, asked, count, scales, counts, mixed, seed, out)

@@ -32,13 +32,16 @@ def run(
     number: int,
     scales: Sequence[float],
     steps: Sequence[int],
+    churns: Sequence[float],
     seed: int,
     folder: Path,
 ) -> None:
     """Write `samplers.json` and `samplers.md` into `folder`."""
     chains = read_backbones(data)
     with progress_bars() as on_progress:
-        found = compare_samplers(model, chains, build_settings(scales, steps), lengths, number, seed, on_progress)
+        found = compare_samplers(
+            model, chains, build_settings(scales, steps, churns), lengths, number, seed, on_progress
+        )
     record = plain(
         {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),

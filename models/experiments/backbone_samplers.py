@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from models.evaluation.backbones.rows import NATIVES, describe, measure
 from models.options import SampleOptions
 from models.weights import Model
 
-BASE = SampleOptions(kind="sde", steps=100, noise_scale=0.5)
+BASE = SampleOptions(kind="sde", steps=200, schedule="log", noise_scale=0.5, churn=20.0)
 _NEAR = 16  # residues: validation chains of lengths so near to a sampled one are compared with
 
 
@@ -31,18 +31,23 @@ class Setting:
     idealise: bool = True
 
 
-def build_settings(scales: Sequence[float], steps: Sequence[int]) -> list[Setting]:
-    """The base, and what differs from it in one thing each."""
+def build_settings(scales: Sequence[float], steps: Sequence[int], churns: Sequence[float]) -> list[Setting]:
+    """The base, and what differs from it in one thing each, and in churn where it must."""
 
     def sde(name: str, idealise: bool = True, **changes: Any) -> Setting:
-        values = {"kind": "sde", "steps": BASE.steps, "noise_scale": BASE.noise_scale, **changes}
-        return Setting(name, SampleOptions(**values), idealise)
+        return Setting(name, replace(BASE, **changes), idealise)
 
     return [
         *(sde(f"SDE, noise {scale:g}, {BASE.steps} steps", noise_scale=scale) for scale in scales),
-        *(sde(f"SDE, noise {BASE.noise_scale:g}, {n} steps", steps=n) for n in steps if n != BASE.steps),
-        Setting(f"ODE, {BASE.steps} steps", SampleOptions(kind="ode", steps=BASE.steps)),
-        sde("log grid", schedule="log"),
+        *(
+            # as much noise and score in each step as the base has
+            sde(f"{n} steps, churn {BASE.churn * n / BASE.steps:g}", steps=n, churn=BASE.churn * n / BASE.steps)
+            for n in steps
+            if n != BASE.steps
+        ),
+        *(sde(f"churn {churn:g}", churn=churn) for churn in churns if churn != BASE.churn),
+        sde("ODE", kind="ode"),
+        sde("uniform grid, churn 4", schedule="uniform", churn=4.0),
         sde("without the curvature drift", curvature=False),
         sde("plain, not on the quotient", quotient=False),
         sde("bonds not idealised", idealise=False),

@@ -33,6 +33,7 @@ class StepConfig:
         kind: `ode` (Euler), `heun` or `sde`.
         quotient: Move between shapes only.
         noise_scale: gamma of the SDE; 0 turns its noise off.
+        churn: How strongly noise and score act; the marginals do not depend on it.
         prior: Gaussian prior of the model; sets score and noise of the SDE.
         curvature: Keep the curvature drift of the quotient SDE; off only to measure what it does.
     """
@@ -40,6 +41,7 @@ class StepConfig:
     kind: str = "ode"
     quotient: bool = True
     noise_scale: float = 0.5
+    churn: float = 1.0
     prior: SpreadPrior = _UNIT
     curvature: bool = True
 
@@ -80,8 +82,8 @@ def step_langevin(
 ) -> Tensor:
     """x + P_x(v + g Sigma s) dt + gamma g c(x) dt + sqrt(2 gamma g dt) P_x(Sigma^1/2 noise).
 
-    s is the score of an uncoupled Gaussian prior of covariance Sigma, and g = (1 - t) sets how strongly noise and score
-    act; both vanish at the data.  Langevin dynamics may use any covariance; the prior's treats all scales of a
+    s is the score of an uncoupled Gaussian prior of covariance Sigma, and g = churn (1 - t) sets how strongly noise and
+    score act; both vanish at the data.  Langevin dynamics may use any covariance; the prior's treats all scales of a
     structure alike.  The marginals are exact for gamma = 1; less noise than score samples at a lower temperature.  The
     curvature drift c follows the noise that is really added, gamma g.  The last step adds none, since nothing would
     take it out again: it lands on the guess.
@@ -92,8 +94,8 @@ def step_langevin(
     span = _span(t, t_next)
     v = velocity(x, denoise(x, t), t)
     inner = (t_next < 1)[:, None, None].to(x.dtype)
-    drift = _move(x, v + inner * scaled_score(x, v, t), mask, config.quotient)
-    heat = config.noise_scale * inner * (1 - t)[:, None, None] * span
+    drift = _move(x, v + config.churn * inner * scaled_score(x, v, t), mask, config.quotient)
+    heat = config.noise_scale * config.churn * inner * (1 - t)[:, None, None] * span
     push: Tensor | float = 0.0
     if config.quotient and config.curvature:
         spread = config.prior.spread(x, mask)

@@ -100,7 +100,7 @@ def test_evaluate_of_molecules_still_asks_for_its_set(monkeypatch, capsys):
 def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "app.commands.experiment_samplers.build_settings",
-        lambda scales, steps: [Setting(f"{scales} {steps}", SampleOptions(kind="sde", steps=2))],
+        lambda scales, steps, churns: [Setting(f"{scales} {steps}", SampleOptions(kind="sde", steps=2))],
     )
     out = tmp_path / "out"
     words = ["experiment", "samplers", "--data", str(DATA), "--run", str(run_folder), "--out", str(out)]

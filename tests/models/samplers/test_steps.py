@@ -62,6 +62,20 @@ def test_step_without_time_stays(kind, quotient, t):
     assert torch.equal(step(toy, x, at(x, t), at(x, t), full(x), white), x)
 
 
+def test_churn_mends_the_errors_of_earlier_steps():
+    # Data is a tight cloud, and the chain begins far outside of it: score and noise bring it back, time alone does not.
+    x = 5 * cloud(500, 6)
+    away = []
+    for churn in (0.0, 2.0, 30.0):
+        step, now = build_step(StepConfig("sde", noise_scale=1.0, churn=churn)), x
+        for count in range(40):
+            t, t_next = 0.5 + count / 200, 0.5 + (count + 1) / 200
+            shrink = lambda x, t: x * (0.5 * t / ((1 - t) ** 2 + 0.5 * t**2))[:, None, None]  # noqa: E731
+            now = step(shrink, now, at(x, t), at(x, t_next), full(x), white)
+        away.append(abs(now.square().sum((1, 2)).mean().item() / (15 * (0.3**2 + 0.5 * 0.7**2)) - 1))
+    assert away[2] < 0.15 < 2 * away[1] < 2 * away[0]
+
+
 @both_forms
 def test_last_step_of_the_sde_lands_on_the_guess_without_noise(quotient):
     x = cloud(3, 5)
@@ -331,6 +345,7 @@ SAMPLERS = {
     "quotient heun": (StepConfig("heun"), 30),
     "plain sde": (StepConfig("sde", quotient=False, noise_scale=1.0), 50),
     "quotient sde": (StepConfig("sde", noise_scale=1.0), 50),
+    "quotient sde with churn": (StepConfig("sde", noise_scale=1.0, churn=4.0), 100),
 }
 
 
