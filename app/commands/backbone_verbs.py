@@ -25,7 +25,8 @@ def backbones(
     sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "sde",
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps.")] = 200,
     schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "log",
-    noise_scale: Annotated[float, typer.Option(min=0, help="Of the sde.")] = 0.45,
+    noise_scale: Annotated[float, typer.Option(min=0, help="Of the sde.")] = 0.5,
+    churn: Annotated[float, typer.Option(min=0, help="Of the sde: how strongly noise and score act.")] = 20.0,
     idealise: Annotated[bool, typer.Option(help="Bring bonds and angles to ideal values, as when served.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     edges: Annotated[
@@ -83,7 +84,7 @@ def backbones(
     from models.options import SampleOptions
     from models.weights import pick_device
 
-    options = SampleOptions(kind=sampler, steps=steps, schedule=schedule, noise_scale=noise_scale)
+    options = SampleOptions(kind=sampler, steps=steps, schedule=schedule, noise_scale=noise_scale, churn=churn)
     chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
     asked = [int(length) for length in command.parse_numbers(lengths, "--lengths")]
     command.run_model(data, chosen, options, asked, count, idealise, config, out)

@@ -53,7 +53,7 @@ def run_model(
         "lengths": list(lengths),
         "of_each_length": count,
         "idealised": idealise,
-        **{name: getattr(options, name) for name in ("kind", "steps", "schedule", "noise_scale")},
+        **{name: getattr(options, name) for name in ("kind", "steps", "schedule", "noise_scale", "churn")},
     }
     with progress_bars() as on_progress:
         parts: dict[str, Any] = {}
