@@ -17,7 +17,8 @@ from app import __version__
 from app.access.quotas import Quotas
 from app.access.ring import KeyRing
 from app.access.store import KeyStore
-from app.api import about, conformers, health, jobs, monitoring
+from app.api import about, backbones, conformers, health, jobs, monitoring
+from app.api.backbone_orders import BACKBONES
 from app.api.door import Door, document_keys, needs
 from app.api.figures import figures, of_jobs
 from app.api.handlers import install_handlers, problem_of_engine
@@ -37,12 +38,14 @@ from app.settings import Settings
 from app.telemetry.logs import configure_logs
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import trace_requests
+from models.data.blueprints import build_blueprint
 from models.data.molecule import build_molecules, read_smiles
 from models.errors import ModelError
-from models.weights import Model, load_model, pick_device
+from models.weights import Model, load_model, pick_device, read_registry
 
+_PROBE_RESIDUES = 16
 _DESCRIPTION = """Samples 3D structures in shape space. Post SMILES, get conformers whose geometry and stereochemistry
-were checked one by one. Same seed, same structures."""
+were checked one by one; post lengths, get protein backbones. Same seed, same structures."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -57,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         partial(PoolGuesser, pool),
         settings.drain_s,
         settings.stuck_after_s,
+        {BACKBONES: (lambda: load_backbones(settings), lambda: build_blueprint("probe", _PROBE_RESIDUES))},
     )
 
     service = build_jobs(settings, database, engine, pool)
@@ -93,7 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.jobs = service
     for room in (about, health):
         app.include_router(room.router)
-    for room in (conformers, jobs):
+    for room in (conformers, backbones, jobs):
         app.include_router(room.router, dependencies=[Depends(needs("sample"))])
     app.include_router(monitoring.router, dependencies=[Depends(needs("admin"))])
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
@@ -136,6 +140,21 @@ def load(settings: Settings) -> Model:
     return load_model(settings.model, settings.weights_dir, pick_device(settings.device))
 
 
+def load_backbones(settings: Settings) -> Model | None:
+    """The model of backbones, on the device of the settings; None if there shall be none.
+
+    Raises:
+        WeightsError: It is not there, though it was asked for by name, or it samples no backbones.
+    """
+    name = settings.backbone_model
+    by_default = name == Settings.model_fields["backbone_model"].default
+    if not name or (by_default and name not in read_registry(settings.weights_dir)):
+        return None
+    model = load_model(name, settings.weights_dir, pick_device(settings.device))
+    _ = model.lengths  # a model of molecules has none, and must not be served as one of backbones
+    return model
+
+
 def _document_limits(app: FastAPI, settings: Settings) -> None:
     """Put the limits of this service into its OpenAPI document."""
     plain = app.openapi
@@ -145,6 +164,9 @@ def _document_limits(app: FastAPI, settings: Settings) -> None:
         fields = document["components"]["schemas"]["ConformersRequest"]["properties"]
         fields["molecules"]["maxItems"] = settings.max_molecules
         fields["num_conformers"]["maximum"] = settings.max_conformers
+        fields = document["components"]["schemas"]["BackbonesRequest"]["properties"]
+        fields["lengths"]["maxItems"] = settings.max_lengths
+        fields["num_samples"]["maximum"] = settings.max_samples
         if settings.keys_required and "securitySchemes" not in document["components"]:
             document_keys(document)
         return document

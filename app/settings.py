@@ -13,6 +13,7 @@ from models.errors import ModelError
 
 # The schema refuses longer lists before it looks at their members, so that a huge body costs nothing.
 MOLECULES_CEILING = 4096
+LENGTHS_CEILING = 1024
 
 
 class SettingsError(ModelError):
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
         default_factory=default_weights_dir, description="Folder with `registry.json` and the weights."
     )
     model: str = Field("molecules-small", description="Name of the model in the registry.")
+    backbone_model: str = Field(
+        "backbones-small",
+        description="Name of the model of protein backbones; empty serves none, nor does the default where it is not "
+        "registered.",
+    )
     device: str = Field("auto", description="`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ...")
     threads: int = Field(
         0, ge=0, description="CPU threads of the sampler; 0 takes torch's default, and the service one less."
@@ -58,6 +64,11 @@ class Settings(BaseSettings):
     max_molecules: int = Field(256, ge=1, le=MOLECULES_CEILING, description="Molecules in one request.")
     max_conformers: int = Field(1000, ge=1, description="Conformers of one molecule.")
     max_total_conformers: int = Field(25_600, ge=1, description="Conformers of one request, all molecules together.")
+    max_lengths: int = Field(64, ge=1, le=LENGTHS_CEILING, description="Lengths of one request for backbones.")
+    max_samples: int = Field(256, ge=1, description="Backbones of one length.")
+    max_residues: int = Field(
+        50_000, ge=1, description="Residues of all backbones of one request, counted with 100 steps each."
+    )
     max_body_mb: float = Field(16.0, gt=0, description="Size of a request body, MB.")
     body_timeout_s: float = Field(30.0, gt=0, description="Time for a request to arrive, s; what is slower is cut off.")
     max_connections: int = Field(1000, ge=1, description="Open connections; then idle ones are cut.")
@@ -72,7 +83,7 @@ class Settings(BaseSettings):
         description="Sampling requests of one caller in a minute, unless its key says otherwise; 0 is no limit.",
     )
     conformers_per_hour: int = Field(
-        0, ge=0, description="Conformers that one caller may ask for in an hour, likewise; 0 is no limit."
+        0, ge=0, description="Conformers and backbones that one caller may ask for in an hour, likewise; 0 is no limit."
     )
     max_waiting: int = Field(64, ge=1, description="Requests that may wait for the sampler; more get 503.")
     request_timeout_s: float = Field(

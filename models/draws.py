@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -184,6 +184,16 @@ class Draws(ABC, Generic[S, E]):
             self._held, self._lost = [], dict(self._last)
         else:
             self._held.append((draw.index, draw.attempt + 1))
+
+
+def spread_seeds(subjects: Sequence[Hashable], seed: int, count: int) -> list[int]:
+    """First seed of each subject; one that is there again goes on where it left off, or it would be the same again."""
+    before: Counter[Hashable] = Counter()
+    seeds = []
+    for subject in subjects:
+        seeds.append((seed + before[subject] * count) % (MAX_SEED + 1))
+        before[subject] += 1
+    return seeds
 
 
 def rows_of(draws: Sequence[Draw]) -> dict[int, list[int]]:

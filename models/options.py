@@ -14,6 +14,7 @@ STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # of molecules, where nothing e
 STRUCTURE = "structure"  # paths of backbones that begin at a structure the caller gives
 START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
 MAX_TRIES = 32
+MAX_NOISE_SCALE = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class SampleOptions:
             raise SamplerError(f"tries is {self.tries}; allowed: 1 to {MAX_TRIES} with start 'mmff94s', else 1")
         if self.kind not in KINDS:
             raise SamplerError(f"unknown sampler {self.kind!r}; allowed: {', '.join(KINDS)}")
+        if not 0 <= self.noise_scale <= MAX_NOISE_SCALE:
+            raise SamplerError(f"noise_scale is {self.noise_scale}; allowed: 0 to {MAX_NOISE_SCALE:g}")
         if not 1 <= self.steps <= MAX_STEPS:
             raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
         if self.rounds < 1:
@@ -87,6 +90,11 @@ class SampleOptions:
     def to_values(self) -> dict[str, Any]:
         """What a caller chooses, or the defaults in its place, as plain JSON values."""
         names = ("start", "start_time", "tries", "kind", "steps", "schedule")
+        return {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
+
+    def to_chain_values(self) -> dict[str, Any]:
+        """The same of backbones."""
+        names = ("start", "start_time", "kind", "steps", "schedule", "noise_scale")
         return {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
 
 

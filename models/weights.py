@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from models.errors import SamplerError, WeightsError
+from models.errors import BackboneError, SamplerError, WeightsError
 from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.samplers.prior import Prior, SpreadPrior, build_prior
@@ -53,6 +53,32 @@ class Model:
         """
         self.check_sampler("sde")
         return cast(SpreadPrior, self.prior)
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Fewest and most residues of the backbones that it was trained on.
+
+        Raises:
+            WeightsError: It is not a model of backbones, or its card does not say.
+        """
+        found = self.card.get("training", {}).get("lengths")
+        if not found:
+            raise WeightsError(
+                f"model {self.name!r} samples no backbones: its card has no training.lengths; choose one that has"
+            )
+        least, most = found
+        return int(least), int(most)
+
+    def check_length(self, length: int) -> None:
+        """Refuse backbones outside the range of its training.
+
+        Raises:
+            BackboneError: It is too short or too long.
+            WeightsError: As for `lengths`.
+        """
+        least, most = self.lengths
+        if not least <= length <= most:
+            raise BackboneError(f"length is {length}; model {self.name!r} was trained on {least} to {most} residues")
 
     def check_sampler(self, kind: str) -> None:
         """Refuse samplers that need a score which this model does not have.

@@ -14,10 +14,10 @@ router = APIRouter(tags=["about"])
 
 @router.get("/v1/models", operation_id="list_models", summary="Model cards")
 def list_models(request: Request) -> dict[str, Any]:
-    """The card of every registered model; `served` says which one answers requests."""
+    """The card of every registered model; `served` says which ones answer requests."""
     settings = request.app.state.settings
-    cards = read_registry(settings.weights_dir)
-    return {"models": [{"name": name, "served": name == settings.model, **card} for name, card in cards.items()]}
+    cards, served = read_registry(settings.weights_dir), (settings.model, settings.backbone_model)
+    return {"models": [{"name": name, "served": name in served, **card} for name, card in cards.items()]}
 
 
 @router.get("/v1/limits", operation_id="list_limits", summary="Limits of requests")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from fastapi.responses import JSONResponse
 
@@ -42,16 +44,13 @@ def write_answer(
     Raises:
         Problem: 422 or 503 when there is no structure to put into a file; it holds what became of each molecule.
     """
-    write_began, model = monotonic(), order.model
+    model = order.model
     returned = sum(outcome.returned for outcome in outcomes)
     if wanted.media_type == JSON:
-        file_format = FORMATS.get(order.file_format)
-        results = [to_record(outcome, file_format, model) for outcome in outcomes]
-        if began is not None:
-            now = monotonic()
-            timing = {**timing, "write": now - write_began, "total": now - began}
-        rounded = {name: round(seconds, 4) for name, seconds in timing.items()}
-        return Answer(bytes(JSONResponse({**order.head, "results": results, "timing_s": rounded}).body), JSON, {})
+        file_format, timing = FORMATS.get(order.file_format), dict(timing)
+        with stop_clock(timing, began):
+            results = [to_record(outcome, file_format, model) for outcome in outcomes]
+        return to_json(order.head, results, timing)
     summary = [{k: v for k, v in to_record(o, None, model).items() if k != "structure"} for o in outcomes]
     if returned == 0:
         if all(problem["reason"] in _NOT_THE_INPUT for entry in summary for problem in entry["problems"]):
@@ -60,21 +59,45 @@ def write_answer(
         first = summary[0]["problems"][0]
         detail = f"none of the molecules gave a structure; {summary[0]['id']}: {first['detail']}"
         raise Problem(422, "invalid_molecule", detail, results=summary)
-    headers = {
-        "X-Shapespace-Model": model,
-        "X-Shapespace-Seed": str(order.seed),
-        "X-Shapespace-Requested": str(sum(outcome.requested for outcome in outcomes)),
-        "X-Shapespace-Returned": str(returned),
-        "X-Shapespace-Pruned": str(sum(ensemble.num_pruned for ensemble in ensembles(outcomes))),
-        "X-Shapespace-Incomplete": str(sum(not outcome.complete for outcome in outcomes)),
-    }
+    requested = sum(outcome.requested for outcome in outcomes)
+    headers = describe(model, order.seed, requested, returned, sum(not outcome.complete for outcome in outcomes))
+    headers["X-Shapespace-Pruned"] = str(sum(ensemble.num_pruned for ensemble in ensembles(outcomes)))
     if wanted.media_type == ZIP:
         manifest = {**order.head, "results": summary}
         content = to_zip(ensembles(outcomes), model, FORMATS[order.file_format], manifest)
-        name = "conformers.zip"
-    else:
-        assert wanted.file_format is not None
-        content = wanted.file_format.write(ensembles(outcomes), model).encode()
-        name = f"conformers.{wanted.file_format.extension}"
-    headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return Answer(content, wanted.media_type, headers)
+        return attach(content, ZIP, "conformers.zip", headers)
+    assert wanted.file_format is not None
+    content = wanted.file_format.write(ensembles(outcomes), model).encode()
+    return attach(content, wanted.media_type, f"conformers.{wanted.file_format.extension}", headers)
+
+
+@contextmanager
+def stop_clock(timing: dict[str, float], began: float | None) -> Iterator[None]:
+    """Add the times of writing and of all to `timing`, s; nothing is added if `began` is None."""
+    write_began = monotonic()
+    yield
+    if began is not None:
+        now = monotonic()
+        timing.update(write=now - write_began, total=now - began)
+
+
+def to_json(head: dict[str, Any], results: list[dict[str, Any]], timing: dict[str, float]) -> Answer:
+    """An answer in JSON."""
+    rounded = {name: round(seconds, 4) for name, seconds in timing.items()}
+    return Answer(bytes(JSONResponse({**head, "results": results, "timing_s": rounded}).body), JSON, {})
+
+
+def describe(model: str, seed: int, requested: int, returned: int, incomplete: int) -> dict[str, str]:
+    """Headers that say of a file what JSON would."""
+    return {
+        "X-Shapespace-Model": model,
+        "X-Shapespace-Seed": str(seed),
+        "X-Shapespace-Requested": str(requested),
+        "X-Shapespace-Returned": str(returned),
+        "X-Shapespace-Incomplete": str(incomplete),
+    }
+
+
+def attach(content: bytes, media_type: str, name: str, headers: dict[str, str]) -> Answer:
+    """An answer that is a file of this name."""
+    return Answer(content, media_type, {**headers, "Content-Disposition": f'attachment; filename="{name}"'})

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
 from app.api.answers import write_answer
-from app.api.connection import while_connected
+from app.api.connection import sample, while_connected
 from app.api.deferred import prefers_job, principal_of, read_key, respond_later, respond_once, work_of
+from app.api.documented import files, problems
 from app.api.door import charge
 from app.api.examples import REQUEST_EXAMPLES
 from app.api.job_schemas import JobDetail
-from app.api.negotiation import JSON, OFFERS, ZIP, negotiate
+from app.api.negotiation import JSON, OFFERS, negotiate
 from app.api.orders import build_order, check_limits, read_options
 from app.api.results import count
-from app.api.schemas import ConformersRequest, ConformersResponse, ProblemDocument
+from app.api.schemas import ConformersRequest, ConformersResponse
 from app.engine.engine import Engine
 from app.engine.ticket import Ticket
-from app.errors import Problem
 from app.intake.finisher import finish_all
 from app.intake.order import Order, Outcome
 from app.intake.pool import ChildPool
@@ -30,23 +30,6 @@ from app.settings import Settings
 from models.structure import Ensemble
 
 router = APIRouter(tags=["conformers"])
-_PROBLEMS = {
-    404: "There is no such job, or it is not yours.",
-    406: "None of the accepted media types can be made.",
-    408: "The body did not arrive in time.",
-    409: "Not yet: the first request with this Idempotency-Key is being served, or there is no structure yet.",
-    413: "The body is too large.",
-    415: "The body is not JSON.",
-    422: "The request is not valid, or no file could be made of it.",
-    429: "Your quota is used up; see Retry-After and RateLimit.",
-    503: "Starting, full or shutting down, or no database; see Retry-After.",
-}
-FILES = {
-    offer.media_type: {"schema": {"type": "string", **({"format": "binary"} if offer.media_type == ZIP else {})}}
-    for offer in OFFERS
-    if offer.media_type != JSON
-}
-
 _PREFER = {
     "name": "Prefer",
     "in": "header",
@@ -56,19 +39,13 @@ _PREFER = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problem documents of some statuses, for the OpenAPI document."""
-    content = {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}}
-    return {status: {"description": _PROBLEMS[status], "content": content} for status in statuses}
-
-
 @router.post(
     "/v1/conformers",
     operation_id="sample_conformers",
     summary="Sample conformers of molecules",
     response_model=None,
     responses={
-        200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": FILES},
+        200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": files(OFFERS)},
         202: {"model": JobDetail, "description": "The request is a job now; Location says where."},
         **problems(406, 408, 409, 413, 415, 422, 429, 503),
     },
@@ -94,7 +71,7 @@ async def sample_conformers(
     engine: Engine = request.app.state.engine
     pool: ChildPool = request.app.state.pool
     began = monotonic()
-    wanted = negotiate(request.headers.get("accept"))
+    wanted = negotiate(request.headers.get("accept"), OFFERS)
     check_limits(body, settings, wanted)
     options = read_options(body, settings)
     preferred, key = prefers_job(request.headers.getlist("prefer")), read_key(idempotency_key)
@@ -120,7 +97,7 @@ async def sample_conformers(
         options,
         began + settings.request_timeout_s,
     )
-    sampled = await _sample(ticket, engine, request) if molecules else []
+    sampled = await sample(ticket, engine, request) if molecules else []
     sampled_at = monotonic()
     made = iter(await _finish(sampled, order, pool, ticket.deadline, request))
     finished_at = monotonic()
@@ -136,16 +113,6 @@ async def sample_conformers(
     count(request.app.state.metrics, outcomes, {**timing, "total": monotonic() - began})
     written = await asyncio.to_thread(write_answer, order, wanted, outcomes, timing, began)
     return Response(written.content, 200, written.headers, written.media_type)
-
-
-async def _sample(ticket: Ticket, engine: Engine, request: Request) -> list[Ensemble]:
-    """Wait for the ticket, and stop its work when the caller goes away."""
-    engine.submit(ticket)
-    try:
-        return await while_connected(request, asyncio.wrap_future(ticket.future))
-    except (asyncio.CancelledError, Problem):
-        ticket.cancel()
-        raise
 
 
 async def _finish(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 
+from app.engine.engine import Engine
+from app.engine.ticket import Ticket
 from app.errors import Problem
 
 _LOOK_EVERY_S = 0.25
@@ -29,3 +31,18 @@ async def while_connected(request: Request, work: Awaitable[T]) -> T:
         return task.result()
     finally:
         task.cancel()
+
+
+async def sample(ticket: Ticket, engine: Engine, request: Request) -> list[Any]:
+    """The ensembles of a ticket; its work is stopped when the caller goes away.
+
+    Raises:
+        EngineError: The engine cannot take it.
+        Problem: 499, as of `while_connected`.
+    """
+    engine.submit(ticket)
+    try:
+        return await while_connected(request, asyncio.wrap_future(ticket.future))
+    except (asyncio.CancelledError, Problem):
+        ticket.cancel()
+        raise

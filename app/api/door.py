@@ -18,7 +18,8 @@ from app.errors import Problem, invalid
 from app.settings import Settings
 
 OPEN = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/healthz", "/readyz"})
-_WORK = frozenset({("POST", "/v1/conformers")})
+_WORK = frozenset({("POST", "/v1/conformers"), ("POST", "/v1/backbones")})
+_JOBS = frozenset({"/v1/conformers"})  # what can be asked for there
 _WRONG_KEYS = 20  # of one address in a minute
 
 
@@ -73,7 +74,8 @@ class Door:
             per_minute = _allowance(state["key"], self.settings, "requests_per_minute")
             if per_minute:
                 _take(state["standings"], self.quotas.per_minute("requests", state["caller"], per_minute))
-            if not (prefers_job(headers.getlist("prefer")) or "idempotency-key" in headers):  # jobs can wait
+            asks_for_job = prefers_job(headers.getlist("prefer")) or "idempotency-key" in headers
+            if not (asks_for_job and scope["path"] in _JOBS):  # jobs can wait
                 self.check_open(self.arrivals.prompt)
         with self.arrivals.enter(receive, counted=work) as receive_in_time:
             await self.app(scope, receive_in_time, send_standing)
@@ -106,8 +108,13 @@ def needs(scope: str) -> Callable[[Request], None]:
     return check
 
 
-def charge(request: Request, conformers: int) -> None:
-    """Take conformers from the caller's quota for an hour, if there is one.
+def charge(request: Request, structures: int, field: str = "num_conformers") -> None:
+    """Take conformers or backbones from the caller's quota for an hour, if there is one.
+
+    Args:
+        request: Whose.
+        structures: How many.
+        field: Of the request, that says so.
 
     Raises:
         Problem: 429 if it will have room later; 422 if it never will.
@@ -115,9 +122,9 @@ def charge(request: Request, conformers: int) -> None:
     quota = _allowance(request.state.key, request.app.state.settings, "conformers_per_hour")
     if not quota:
         return
-    if conformers > quota:
-        raise invalid("num_conformers", conformers, "that is more than your quota for an hour", f"at most {quota}")
-    standing = request.app.state.quotas.per_hour("conformers", request.state.caller, quota, conformers)
+    if structures > quota:
+        raise invalid(field, structures, "that is more than your quota for an hour", f"at most {quota}")
+    standing = request.app.state.quotas.per_hour("conformers", request.state.caller, quota, structures)
     _take(request.state.standings, standing)
 
 

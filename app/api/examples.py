@@ -41,3 +41,22 @@ REQUEST_EXAMPLES = {
         },
     },
 }
+
+BACKBONE_EXAMPLES = {
+    "lengths": {
+        "summary": "Four backbones of each of two lengths",
+        "value": {"lengths": [64, 100], "num_samples": 4, "seed": 1},
+    },
+    "wishes": {
+        "summary": "Mostly helix, more and calmer steps, coordinates as JSON",
+        "value": {
+            "lengths": [64],
+            "ids": ["bundle"],
+            "num_samples": 2,
+            "seed": 1,
+            "sampler": {"kind": "sde", "steps": 200, "noise_scale": 0.45},
+            "condition": {"helix": 0.7, "strand": 0.0, "fold": "a"},
+            "format": "json",
+        },
+    },
+}

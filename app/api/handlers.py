@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.api.backbone_schemas import BackbonesRequest
 from app.api.middleware import too_large
-from app.api.schemas import ConformersRequest, FinishSpec, MoleculeSpec, SamplerSpec
+from app.api.schemas import ConformersRequest
 from app.engine.engine import EngineError
 from app.errors import Problem, invalid_fields, problem_of, shown
 from models.errors import ModelError
@@ -27,7 +28,7 @@ _KINDS = {
     "model_attributes_type": "an object",
 }
 _PLACES = ("body", "query", "path", "header")
-_INSIDE: dict[object, type[BaseModel]] = {"molecules": MoleculeSpec, "sampler": SamplerSpec, "finish": FinishSpec}
+_BODIES: dict[str, type[BaseModel]] = {"/v1/backbones": BackbonesRequest}  # of all others it is ConformersRequest
 _BOUNDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}", "expected": "{}"}
 _LENGTHS = {"min_length": "at least {} long", "max_length": "at most {} long", "pattern": "text matching {}"}
 
@@ -82,7 +83,8 @@ def _problem_of_validation(request: Request, error: RequestValidationError) -> P
     if broken is not None:
         place = broken["loc"][-1] if broken["loc"] else 0
         return Problem(422, "invalid_json", f"at character {place}: {broken.get('ctx', {}).get('error', 'not JSON')}")
-    return invalid_fields([_field_error(e) for e in errors[:_SHOWN]], len(errors))
+    body = _BODIES.get(request.url.path, ConformersRequest)
+    return invalid_fields([_field_error(e, body) for e in errors[:_SHOWN]], len(errors))
 
 
 def _problem_of_http(request: Request, error: HTTPException) -> Problem:
@@ -105,18 +107,22 @@ def _problem_of_http(request: Request, error: HTTPException) -> Problem:
     return Problem(error.status_code, "http_error", str(error.detail), dict(error.headers or {}))
 
 
-def _field_error(error: Any) -> dict[str, Any]:
+def _field_error(error: Any, body: type[BaseModel]) -> dict[str, Any]:
     """One pydantic error in words."""
     path = [part for part in error["loc"] if part not in _PLACES]
     field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")[:_FIELD_CHARS] or "body"
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
-    return {"field": field, "value": shown(error.get("input")), "message": message, "allowed": _allowed(error, path)}
+    return {
+        "field": field,
+        "value": shown(error.get("input")),
+        "message": message,
+        "allowed": _allowed(error, path, body),
+    }
 
 
-def _allowed(error: Any, path: list[int | str]) -> str:
+def _allowed(error: Any, path: list[int | str], body: type[BaseModel]) -> str:
     if error["type"] in ("extra_forbidden", "missing"):
-        parent = next((_INSIDE[p] for p in reversed(path[:-1]) if p in _INSIDE), ConformersRequest)
-        return "the fields " + ", ".join(parent.model_fields)
+        return "the fields " + ", ".join(_model_at(path[:-1], body).model_fields)
     if error["type"] in _KINDS:
         return _KINDS[error["type"]]
     context = error.get("ctx", {})
@@ -124,3 +130,18 @@ def _allowed(error: Any, path: list[int | str]) -> str:
     if error["type"] in ("too_short", "too_long"):
         words = [word.replace(" long", " items") for word in words]
     return ", ".join(words) or str(error["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _model_at(path: list[int | str], body: type[BaseModel]) -> type[BaseModel]:
+    """The part of a body that a path leads to."""
+    for part in path:
+        if isinstance(part, str) and part in body.model_fields:
+            body = _model_in(body.model_fields[part].annotation) or body
+    return body
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first model that a type speaks of."""
+    if inner := get_args(annotation):
+        return next((found for part in inner if (found := _model_in(part))), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
-from app.api.conformers import FILES, problems
 from app.api.deferred import principal_of
+from app.api.documented import files, problems
 from app.api.downloads import respond_with_result
 from app.api.job_schemas import JobDetail, JobPage, to_job, to_molecule, to_summary
-from app.api.negotiation import negotiate
+from app.api.negotiation import OFFERS, negotiate
 from app.api.schemas import ConformersResponse
 from app.errors import Problem, invalid
 from app.jobs.record import ENDED, State
@@ -74,7 +74,7 @@ async def cancel_job(job_id: str, service: Service, principal: Principal) -> Job
     summary="What a job has made",
     response_model=None,
     responses={
-        200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": FILES},
+        200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": files(OFFERS)},
         206: {"description": "Part of the result of a job that has ended, for `Range`."},
         416: {"description": "There is no such part."},
         **problems(404, 406, 409, 422, 503),
@@ -85,7 +85,7 @@ async def get_job_result(job_id: str, request: Request, service: Service, princi
 
     `X-Shapespace-State` says whether more will come.  Once a job has ended, its result can be fetched in ranges.
     """
-    wanted = negotiate(request.headers.get("accept"))
+    wanted = negotiate(request.headers.get("accept"), OFFERS)
     job = await service.call(service.store.find, job_id, principal)
     return await respond_with_result(service, job, wanted)
 

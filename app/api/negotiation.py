@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from app.errors import Problem
-from models.export.formats import FORMATS, Format
+from models.export.backbone_formats import BACKBONE_FORMATS
+from models.export.formats import FORMATS
 
 JSON, ZIP = "application/json", "application/zip"
 
 
+class FileFormat(Protocol):
+    """What this room must know of a file format."""
+
+    @property
+    def media_type(self) -> str:
+        """As it is negotiated."""
+
+
+F = TypeVar("F", bound=FileFormat)
+
+
 @dataclass(frozen=True)
-class Wanted:
+class Wanted(Generic[F]):
     """Chosen media type, and the file format if it is one."""
 
     media_type: str
-    file_format: Format | None = None
+    file_format: F | None = None
 
 
-OFFERS = (Wanted(JSON), *(Wanted(f.media_type, f) for f in FORMATS.values()), Wanted(ZIP))
+def offer(formats: Iterable[F]) -> tuple[Wanted[F], ...]:
+    """What can be made where structures have these formats."""
+    return (Wanted(JSON), *(Wanted(f.media_type, f) for f in formats), Wanted(ZIP))
 
 
-def negotiate(accept: str | None) -> Wanted:
+OFFERS = offer(FORMATS.values())
+BACKBONE_OFFERS = offer(BACKBONE_FORMATS.values())
+
+
+def negotiate(accept: str | None, offers: Sequence[Wanted[F]]) -> Wanted[F]:
     """Choose an answer for an `Accept` header.
 
     Args:
         accept: The header; JSON when it is absent.
+        offers: What can be made, the default first.
 
     Raises:
         Problem: 406 when nothing that is accepted can be made.
     """
     ranges = [_media_range(part) for part in (accept or "*/*").split(",") if part.strip()]
-    weights = [_weight(offer.media_type, ranges) for offer in OFFERS]
+    weights = [_weight(offer.media_type, ranges) for offer in offers]
     best = max(weights)
     if best[0] <= 0:
-        allowed = ", ".join(offer.media_type for offer in OFFERS)
+        allowed = ", ".join(offer.media_type for offer in offers)
         raise Problem(406, "not_acceptable", f"Accept is {accept!r:.120}; allowed: {allowed}")
-    return OFFERS[weights.index(best)]
+    return offers[weights.index(best)]
 
 
 def _media_range(part: str) -> tuple[str, float]:

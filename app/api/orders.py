@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
 from app.api.negotiation import ZIP, Wanted
 from app.api.schemas import ConformersRequest
@@ -42,14 +43,14 @@ def check_limits(body: ConformersRequest, settings: Settings, wanted: Wanted) ->
     check_wanted(body.format, wanted)
 
 
-def check_wanted(file_format: str, wanted: Wanted) -> None:
-    """Refuse a zip of structures that are not files.
+def check_wanted(file_format: str, wanted: Wanted, formats: Iterable[str] = FORMATS) -> None:
+    """Refuse a zip of structures that are not files; `formats` are those of files.
 
     Raises:
         Problem: 422.
     """
     if wanted.media_type == ZIP and file_format == "json":
-        raise invalid("format", "json", "a zip holds structure files", ", ".join(FORMATS))
+        raise invalid("format", "json", "a zip holds structure files", ", ".join(formats))
 
 
 def read_options(body: ConformersRequest, settings: Settings) -> SampleOptions:

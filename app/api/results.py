@@ -51,8 +51,7 @@ def count(metrics: Metrics, outcomes: Sequence[Outcome], seconds: Mapping[str, f
         outcomes: What became of its molecules.
         seconds: Time of each part of the work.
     """
-    metrics.count_stages(seconds)
-    note({f"{stage}_s": value for stage, value in seconds.items()})
+    count_time(metrics, seconds)
     for outcome in outcomes:
         answer = outcome.answer
         if isinstance(answer, Refusal):
@@ -60,6 +59,12 @@ def count(metrics: Metrics, outcomes: Sequence[Outcome], seconds: Mapping[str, f
         else:
             missing = [(problem.reason, problem.count) for problem in answer.problems]
             metrics.count_molecule(answer.status, outcome.returned, missing)
+
+
+def count_time(metrics: Metrics, seconds: Mapping[str, float]) -> None:
+    """Put the time of each part of the work into the metrics and into the trace."""
+    metrics.count_stages(seconds)
+    note({f"{stage}_s": value for stage, value in seconds.items()})
 
 
 def ensembles(outcomes: Sequence[Outcome]) -> list[Ensemble]:

@@ -21,7 +21,7 @@ def _each(defaults: Mapping[str, float]) -> str:
     return ", ".join(f"{value} from {start}" for start, value in defaults.items())
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """Unknown fields are refused, and numbers must be numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -35,7 +35,7 @@ class _Body(BaseModel):
         return data
 
 
-class MoleculeSpec(_Body):
+class MoleculeSpec(Body):
     """One molecule, as SMILES or as an MDL mol block."""
 
     id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = Field(
@@ -52,7 +52,7 @@ class MoleculeSpec(_Body):
         return self
 
 
-class SamplerSpec(_Body):
+class SamplerSpec(Body):
     """How to go from the start to structures."""
 
     kind: Literal["ode", "heun", "sde"] = Field("ode", description="Euler, Heun, or Langevin steps.")
@@ -76,7 +76,7 @@ class SamplerSpec(_Body):
     )
 
 
-class FinishSpec(_Body):
+class FinishSpec(Body):
     """What to do with the conformers after sampling; nothing by default."""
 
     relax: Literal["mmff94s"] | None = Field(None, description="Move each conformer to its energy minimum.")
@@ -103,7 +103,7 @@ class FinishSpec(_Body):
         return FinishOptions(**self.model_dump())
 
 
-class ConformersRequest(_Body):
+class ConformersRequest(Body):
     """Molecules to sample."""
 
     molecules: list[MoleculeSpec] = Field(min_length=1, max_length=MOLECULES_CEILING)

@@ -8,9 +8,11 @@ from app.settings import Settings
 from models.data.elements import ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
 from models.data.molecule import MAX_MOLBLOCK_CHARS, MAX_SMILES_CHARS
 from models.draws import MAX_SEED
+from models.export.backbone_formats import BACKBONE_FORMATS
 from models.export.formats import FORMATS
+from models.export.polymer import RESIDUES
 from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, METHODS
-from models.options import MAX_STEPS, MAX_TRIES, STARTS
+from models.options import MAX_NOISE_SCALE, MAX_STEPS, MAX_TRIES, STARTS
 from models.samplers.schedule import SCHEDULES
 from models.samplers.steps import KINDS
 
@@ -45,4 +47,13 @@ def limits(settings: Settings) -> dict[str, Any]:
         "finish_energy_window_kcal_mol": [0.0, MAX_WINDOW_KCAL_MOL],
         "formats": [*FORMATS, "json"],
         "media_types": ["application/json", *(f.media_type for f in FORMATS.values()), "application/zip"],
+        "backbones": {
+            "lengths_per_request": settings.max_lengths,
+            "samples_per_length": settings.max_samples,
+            "residues_per_request_of_100_steps": settings.max_residues,
+            "noise_scale": [0.0, MAX_NOISE_SCALE],
+            "residues": list(RESIDUES),
+            "formats": [*BACKBONE_FORMATS, "json"],
+            "media_types": ["application/json", *(f.media_type for f in BACKBONE_FORMATS.values()), "application/zip"],
+        },
     }

@@ -55,7 +55,8 @@ class Metrics:
         self._stages = self._histogram("stage_seconds", "Time of each part of a sampling request.", "stage")
         self._molecules = self._counter("molecules", "Molecules answered.", "status")
         self._conformers = self._counter("conformers", "Conformers returned.")
-        self._failures = self._counter("failures", "Conformers that are missing.", "reason")
+        self._backbones = self._counter("backbones", "Backbones returned.")
+        self._failures = self._counter("failures", "Conformers and backbones that are missing.", "reason")
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.registry.register(_Live(self))
@@ -80,8 +81,12 @@ class Metrics:
         """One molecule was answered; `missing` has a reason and a count of conformers each."""
         self._molecules.labels(status).inc()
         self._conformers.inc(returned)
-        for reason, count in missing:
-            self._failures.labels(reason).inc(count)
+        self._count_missing(missing)
+
+    def count_backbones(self, returned: int, missing: Iterable[tuple[str, int]]) -> None:
+        """One length was answered; `missing` has a reason and a count of backbones each."""
+        self._backbones.inc(returned)
+        self._count_missing(missing)
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Counts since the start, by what tells them apart."""
@@ -91,6 +96,7 @@ class Metrics:
             "molecules": _by(self._molecules, "status"),
             "failures": _by(self._failures, "reason"),
             "conformers": _by(self._conformers, ""),
+            "backbones": _by(self._backbones, ""),
         }
 
     def percentiles(self) -> dict[str, dict[str, float]]:
@@ -100,6 +106,10 @@ class Metrics:
             for name, values in self.latest.items()
             if values
         }
+
+    def _count_missing(self, missing: Iterable[tuple[str, int]]) -> None:
+        for reason, count in missing:
+            self._failures.labels(reason).inc(count)
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", words, labels, registry=self.registry)

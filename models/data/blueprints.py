@@ -5,6 +5,7 @@ Axes: L residues, points N, CA, C, O.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,11 @@ def build_blueprint(
     if start is not None:
         start = (start - start.mean((0, 1))).astype(np.float32)
     return Blueprint(id, length, residue_features(length, wish), start, fixed, motif, keep_failed, idealise)
+
+
+def name_lengths(lengths: Sequence[int]) -> list[str]:
+    """Names for backbones whose caller gives none: length and place, from 1."""
+    return [f"{length}-{place}" for place, length in enumerate(lengths, start=1)]
 
 
 def residue_features(length: int, wish: Wish = Wish()) -> Features:

@@ -29,7 +29,7 @@ from biotite.structure.io.pdbx import (
 
 from models.backbone import Backbone, BackboneEnsemble
 from models.errors import FormatError
-from models.export.polymer import RESIDUES, polymer_categories, sequence_records
+from models.export.polymer import check_residue, polymer_categories, sequence_records
 from models.export.records import to_atom_records, to_remarks
 from models.export.text import block_name, cif_text, one_line
 
@@ -186,8 +186,7 @@ def _stacks(
     ensembles: Sequence[BackboneEnsemble], residue: str, b_factors: BFactors
 ) -> Iterator[tuple[BackboneEnsemble, AtomArrayStack, np.ndarray]]:
     """Each ensemble that has samples, all of them as biotite models, and B factors of all atoms.  [S, 4L]"""
-    if residue not in RESIDUES:
-        raise FormatError(f"unknown residue {residue!r}; allowed: {', '.join(RESIDUES)}")
+    check_residue(residue)
     given: Sequence[np.ndarray | None] = [None] * len(ensembles) if b_factors is None else b_factors
     for ensemble, values in zip(ensembles, given, strict=True):
         if ensemble.samples:

@@ -9,12 +9,24 @@ from typing import Any
 
 import numpy as np
 
+from models.errors import FormatError
+
 # type, name, formula, letter
 RESIDUES = {
     "ALA": ("L-peptide linking", "ALANINE", "C3 H7 N O2", "A"),
     "GLY": ("peptide linking", "GLYCINE", "C2 H5 N O2", "G"),
 }
 _PER_LINE = 13
+
+
+def check_residue(residue: str) -> None:
+    """Refuse unknown residues.
+
+    Raises:
+        FormatError: It is not in `RESIDUES`.
+    """
+    if residue not in RESIDUES:
+        raise FormatError(f"unknown residue {residue!r}; allowed: {', '.join(RESIDUES)}")
 
 
 def sequence_records(residue: str, length: int) -> list[str]:

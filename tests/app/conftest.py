@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 import psycopg
 import pytest
+import torch
 import uvicorn
 from fastapi import FastAPI
 from httpx import Response
@@ -43,9 +45,14 @@ from app.jobs.service import JobService
 from app.jobs.store import JobStore
 from app.main import create_app
 from app.settings import Settings
+from models.data import features, residues
+from models.data.backbones import read_backbones
 from models.finishing.options import FinishOptions
+from models.networks.denoiser import DenoiserConfig
+from models.networks.preconditioning import PreconditionedDenoiser
 from models.options import SampleOptions
 from models.structure import Conformer, Ensemble, Molecule, Problem
+from models.weights import save_model
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="Using `httpx` with")  # Starlette would like its successor
@@ -100,6 +107,85 @@ def small_settings(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> S
         request_timeout_s=PATIENCE_S,
         log_level="error",
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with untrained networks that run in milliseconds, of molecules and of backbones of 12 to 40 residues."""
+    folder = tmp_path_factory.mktemp("weights")
+    small = {"channels": 16, "heads": 2, "layers": 1, "pair_channels": 8, "radial": 4}
+    chains = {"points_per_token": 4, "anchor": 1, "offset_std_ang": 1.05, "frames": True, "local": True}
+    torch.manual_seed(0)
+    for name, config, training in (
+        (
+            "molecules-small",
+            DenoiserConfig(features.TOKEN_SIZES, features.PAIR_SIZES, **small),
+            {"prior": "harmonic", "prior_std_ang": 1.0, "coupling": "kabsch"},
+        ),
+        (
+            "backbones-small",
+            DenoiserConfig(residues.TOKEN_SIZES, residues.PAIR_SIZES, **small, **chains),
+            {"prior": "chain", "prior_std_ang": 1.05, "coupling": "none", "lengths": [12, 40]},
+        ),
+    ):
+        state = PreconditionedDenoiser(config).state_dict()
+        state |= {k: x + 0.1 * torch.randn_like(x) for k, x in state.items() if x.is_floating_point()}
+        save_model(name, folder, state, {"network": asdict(config), "training": training})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chain_settings(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A service of backbones whose limits are low enough to be broken cheaply."""
+    return Settings(
+        weights_dir=tiny_weights,
+        state_dir=tmp_path_factory.mktemp("state"),
+        device="cpu",
+        threads=1,
+        max_lengths=4,
+        max_samples=6,
+        max_residues=400,
+        parse_processes=1,
+        parse_timeout_s=10.0,
+        request_timeout_s=PATIENCE_S,
+        log_level="error",
+    )
+
+
+@pytest.fixture(scope="session")
+def chain_client(chain_settings: Settings) -> Iterator[TestClient]:
+    """The running service of backbones."""
+    with client_of(create_app(chain_settings)) as client:
+        wait_for(lambda: client.app.state.engine.state != "loading")
+        assert client.get("/readyz").status_code == 200, client.get("/readyz").text
+        yield client
+
+
+@pytest.fixture(scope="session")
+def ask_backbones(chain_client: TestClient) -> Callable[..., Response]:
+    """Post lengths with few steps of an untrained network, so that failed samples are kept."""
+
+    def post(*lengths: int, accept: str | None = None, **fields: object) -> Response:
+        body = {"num_samples": 2, "seed": 1, "sampler": {"steps": 4}, "keep_failed": True, **fields}
+        if lengths:
+            body["lengths"] = list(lengths)
+        return chain_client.post("/v1/backbones", json=body, headers={"Accept": accept} if accept else {})
+
+    return post
+
+
+@pytest.fixture
+def natural(monkeypatch: pytest.MonkeyPatch, files: Path) -> None:
+    """Engines give the beginning of a natural chain for every draw, so that samples pass their checks."""
+    chains = read_backbones(files / "backbones.npz")
+    longest = chains.chain(int(chains.lengths.argmax()))
+
+    def step(lane: Lane) -> list[tuple[Row, np.ndarray]]:
+        rows = lane.rows
+        lane.__init__(None, lane.kind)
+        return [(row, longest[: row.book.subject.length].reshape(-1, 3).copy()) for row in rows]
+
+    monkeypatch.setattr("app.engine.lane.Lane.step", step)
 
 
 @pytest.fixture(scope="session")
@@ -327,7 +413,7 @@ def embed(lane: Lane) -> list[tuple[Row, np.ndarray]]:
     """Stands for `Lane.step`: all rows are finished at once, with ETKDG structures of their seeds."""
     rows = lane.rows
     lane.__init__(None, lane.kind)
-    return [(row, _structure(row.book.molecule, row.draw.seed)) for row in rows]
+    return [(row, _structure(row.book.subject, row.draw.seed)) for row in rows]
 
 
 def _structure(molecule: Molecule, seed: int) -> np.ndarray:
@@ -375,6 +461,7 @@ class QuickEngine:
 
     def __init__(self, tickets: int | None = None) -> None:
         self.model = SimpleNamespace(name="quick", check_sampler=lambda kind: None)
+        self.served: dict[str, object] = {}
         self.ready, self.broken, self.closing = True, 0, False
         self.state, self.detail = "ready", ""
         self.tickets: list[Ticket] = []

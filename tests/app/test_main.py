@@ -33,6 +33,7 @@ def test_operations_have_stable_names(client):
     }
     assert names == {
         "post /v1/conformers": "sample_conformers",
+        "post /v1/backbones": "sample_backbones",
         "get /v1/jobs": "list_jobs",
         "get /v1/jobs/{job_id}": "get_job",
         "delete /v1/jobs/{job_id}": "cancel_job",

@@ -9,7 +9,9 @@ from models.errors import ModelError
 
 NAMES = {name: f"SHAPESPACE_{name.upper()}" for name in Settings.model_fields}
 OTHER = {
-    "host": "0.0.0.0", "port": "81", "weights_dir": "elsewhere", "model": "other", "device": "cpu", "threads": "3",
+    "host": "0.0.0.0", "port": "81", "weights_dir": "elsewhere", "model": "other",
+    "backbone_model": "other", "max_lengths": "3", "max_samples": "4", "max_residues": "500",
+    "device": "cpu", "threads": "3",
     "half": "true", "max_molecules": "5", "max_conformers": "6", "max_total_conformers": "7", "max_body_mb": "0.5",
     "max_waiting": "8", "body_timeout_s": "2.5", "max_connections": "10", "api_keys": "required",
     "requests_per_minute": "11", "conformers_per_hour": "12",

@@ -1,0 +1,82 @@
+"""POST /v1/backbones: lengths in, protein backbones out."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.backbone_answers import count_backbones, write_backbones
+from app.api.backbone_orders import BACKBONES, build_order, check_limits, check_work, find_model, read_options
+from app.api.backbone_schemas import BackbonesRequest, BackbonesResponse
+from app.api.connection import sample
+from app.api.documented import files, problems
+from app.api.door import charge
+from app.api.examples import BACKBONE_EXAMPLES
+from app.api.negotiation import BACKBONE_OFFERS, JSON, negotiate
+from app.api.results import count_time
+from app.engine.engine import Engine
+from app.engine.ticket import Ticket
+from app.errors import invalid
+from app.intake.pool import ChildPool
+from app.settings import Settings
+from app.telemetry.metrics import Metrics
+
+router = APIRouter(tags=["backbones"])
+
+
+@router.post(
+    "/v1/backbones",
+    operation_id="sample_backbones",
+    summary="Sample protein backbones",
+    response_model=None,
+    responses={
+        200: {"model": BackbonesResponse, "description": "Results; JSON or files.", "content": files(BACKBONE_OFFERS)},
+        **problems(404, 406, 408, 413, 415, 422, 429, 503),
+    },
+    openapi_extra={"requestBody": {"content": {JSON: {"examples": BACKBONE_EXAMPLES}}}},
+)
+async def sample_backbones(body: BackbonesRequest, request: Request) -> Response:
+    """Sample backbones of every length: N, CA, C and O of each residue.
+
+    Every backbone that comes back has no break and no clash, L residues, right-handed helices, and at least nine of ten
+    residues where nature allows their torsions; `quality` has the figures.  Each is drawn at most five times; what
+    fails then is missing, and `reason` says why, unless `keep_failed` asks for it.  `condition` says what the chains
+    shall be like.  `Accept` chooses between JSON, one file and a zip with a table of quality.
+
+    There are no jobs of backbones yet: a request is answered at once, and one that is too much work is refused.
+    """
+    settings: Settings = request.app.state.settings
+    engine: Engine = request.app.state.engine
+    pool: ChildPool = request.app.state.pool
+    metrics: Metrics = request.app.state.metrics
+    began = monotonic()
+    wanted = negotiate(request.headers.get("accept"), BACKBONE_OFFERS)
+    check_limits(body, settings, wanted)
+    check_work(body, settings)
+    if (key := request.headers.get("idempotency-key")) is not None:
+        words = "backbones are not kept under a key; the same seed gives the same backbones again"
+        raise invalid("Idempotency-Key", key, words, "none")
+    options = read_options(body, settings)
+    engine.check_open(before=pool.requests)
+    model = find_model(engine, body.model)
+    order = await asyncio.to_thread(build_order, body, options, model)
+    charge(request, order.requested, "num_samples")
+    ticket = Ticket(
+        order.blueprints,
+        [order.count] * len(order.blueprints),
+        list(order.seeds),
+        options,
+        began + settings.request_timeout_s,
+        model=BACKBONES,
+    )
+    read_s = monotonic() - began
+    made = await sample(ticket, engine, request)
+    sampled_at = monotonic()
+    started = ticket.started or began + read_s
+    timing = {"read": read_s, "wait": started - began - read_s, "sample": sampled_at - started}
+    count_backbones(metrics, order, made)
+    count_time(metrics, {**timing, "total": sampled_at - began})
+    written = await asyncio.to_thread(write_backbones, order, wanted, made, timing, began)
+    return Response(written.content, 200, written.headers, written.media_type)

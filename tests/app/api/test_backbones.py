@@ -1,0 +1,297 @@
+import io
+import json
+import threading
+import time
+import zipfile
+from base64 import b64decode
+
+import gemmi
+import numpy as np
+import pytest
+from biotite.structure.io.pdb import PDBFile
+from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, get_structure
+
+from app.api.backbone_schemas import BackbonesRequest, BackbonesResponse
+from app.api.examples import BACKBONE_EXAMPLES
+from app.engine.lane import Lane
+from models.data.blueprints import build_blueprint
+from models.export.backbone_formats import BACKBONE_FORMATS
+from models.options import SampleOptions
+from models.pipeline import generate
+
+MEDIA = {name: file_format.media_type for name, file_format in BACKBONE_FORMATS.items()}
+
+
+def answer_of(response):
+    """The answer, after what must hold for every one of them."""
+    assert response.status_code == 200, response.text
+    answer = BackbonesResponse.model_validate_json(response.text, strict=True)
+    for result in answer.results:
+        assert result.num_returned == len(result.samples)
+        whole = result.num_returned == result.num_requested
+        assert result.status == ("ok" if whole else "partial" if result.samples else "failed")
+        assert (result.reason is None) == whole
+    assert answer.model == "backbones-small"
+    return answer
+
+
+def problem_of(response, status=422):
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def shapes(result):
+    """Coordinates of a result in json, centred.  [S, L, 4, 3]"""
+    x = np.array([sample.structure for sample in result.samples])
+    return x - x.mean((1, 2), keepdims=True)
+
+
+def read(content, name):
+    """Structure of a file by biotite: all models."""
+    if name == "pdb":
+        return PDBFile.read(io.StringIO(content.decode())).get_structure()
+    if name == "mmcif":
+        return get_structure(CIFFile.read(io.StringIO(content.decode())))
+    return get_structure(BinaryCIFFile.read(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("name", ["pdb", "mmcif", "bcif"])
+def test_structures_come_in_every_format(ask_backbones, natural, name):
+    answer = answer_of(ask_backbones(20, 33, format=name, residue="GLY", keep_failed=False))
+    assert (answer.format, answer.residue) == (name, "GLY")
+    for result, length in zip(answer.results, (20, 33), strict=True):
+        assert (result.length, result.status) == (length, "ok")
+        for sample in result.samples:
+            content = b64decode(sample.structure) if name == "bcif" else sample.structure.encode()
+            atoms = read(content, name)
+            assert atoms.coord.shape == (1, 4 * length, 3)
+            assert set(atoms.res_name) == {"GLY"}
+            assert list(atoms.atom_name[:4]) == ["N", "CA", "C", "O"]
+
+
+def test_coordinates_come_as_arrays(ask_backbones):
+    (result,) = answer_of(ask_backbones(14, format="json")).results
+    assert np.array(result.samples[0].structure).shape == (14, 4, 3)
+
+
+@pytest.mark.parametrize("name", MEDIA)
+def test_file_holds_every_sample(ask_backbones, natural, name):
+    response = ask_backbones(20, accept=MEDIA[name], keep_failed=False)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].split(";")[0] == MEDIA[name]
+    assert read(response.content, name).stack_depth() == 2
+    assert response.headers["x-shapespace-returned"] == response.headers["x-shapespace-requested"] == "2"
+    assert response.headers["x-shapespace-incomplete"] == "0"
+    assert f"backbones.{BACKBONE_FORMATS[name].extension}" in response.headers["content-disposition"]
+
+
+def test_pdb_file_is_read_by_another_reader(ask_backbones, natural):
+    structure = gemmi.read_pdb_string(ask_backbones(20, accept=MEDIA["pdb"], keep_failed=False).text)
+    assert len(structure) == 2
+    assert len(structure[0]["A"]) == 20
+
+
+def test_zip_holds_a_file_for_each_sample_a_table_and_a_manifest(ask_backbones, natural):
+    response = ask_backbones(20, 33, accept="application/zip", ids=["small", "large"], format="mmcif")
+    archive = zipfile.ZipFile(io.BytesIO(response.content))
+    names = archive.namelist()
+    assert {"quality.csv", "manifest.json"} < set(names)
+    assert len([name for name in names if name.endswith(".cif")]) == 4
+    manifest = json.loads(archive.read("manifest.json"))
+    assert (manifest["seed"], [length["id"] for length in manifest["lengths"]]) == (1, ["small", "large"])
+
+
+def test_zip_of_arrays_is_refused(ask_backbones):
+    problem = problem_of(ask_backbones(20, accept="application/zip", format="json"))
+    assert problem["errors"][0]["field"] == "format"
+
+
+def test_type_that_cannot_be_made_is_refused(ask_backbones):
+    problem = problem_of(ask_backbones(20, accept="chemical/x-mdl-sdfile"), 406)
+    assert all(media_type in problem["detail"] for media_type in MEDIA.values())
+
+
+def test_quality_is_told_of_every_sample(ask_backbones, natural):
+    (result,) = answer_of(ask_backbones(33, keep_failed=False)).results
+    assert all(sample.quality.passed and sample.quality.fault is None for sample in result.samples)
+    assert all(sample.quality.ca_step_share > 0.9 and sample.motif_rmsd_ang is None for sample in result.samples)
+
+
+def test_structures_are_those_of_the_library(ask_backbones, chain_client):
+    (result,) = answer_of(ask_backbones(20, format="json", num_samples=3, seed=5)).results
+    model = chain_client.app.state.engine.served["backbones"].model
+    blueprint = build_blueprint("x", 20, keep_failed=True)
+    (expected,) = generate(model, [blueprint], [3], [5], SampleOptions(kind="sde", steps=4))
+    assert [sample.seed for sample in result.samples] == [sample.seed for sample in expected.samples]
+    x = np.stack([sample.coordinates for sample in expected.samples])
+    np.testing.assert_allclose(shapes(result), x - x.mean((1, 2), keepdims=True), atol=5e-3)
+
+
+def test_sample_can_be_made_again_by_its_own_seed(ask_backbones):
+    (many,) = answer_of(ask_backbones(16, format="json", num_samples=3, seed=40)).results
+    (alone,) = answer_of(ask_backbones(16, format="json", num_samples=1, seed=42)).results
+    assert many.samples[2].seed == alone.samples[0].seed == 42
+    np.testing.assert_allclose(shapes(many)[2:], shapes(alone), atol=5e-3)
+
+
+def test_length_that_is_there_again_goes_on_with_the_seeds(ask_backbones):
+    answer = answer_of(ask_backbones(16, 20, 16, format="json", num_samples=2, seed=40))
+    assert [[sample.seed for sample in result.samples] for result in answer.results] == [[40, 41], [40, 41], [42, 43]]
+    assert [result.id for result in answer.results] == ["16-1", "20-2", "16-3"]
+
+
+def test_drawn_seed_is_returned(ask_backbones):
+    answer = answer_of(ask_backbones(12, num_samples=1, seed=None))
+    assert answer.results[0].samples[0].seed == answer.seed
+
+
+def test_answer_says_how_it_was_sampled(ask_backbones):
+    body = {"kind": "sde", "steps": 3, "noise_scale": 0.45}
+    sampling = answer_of(ask_backbones(12, num_samples=1, sampler=body)).sampling
+    assert sampling.model_dump() == {"start": "noise", "start_time": None, "schedule": "uniform", **body}
+
+
+@pytest.mark.parametrize("kind", ["ode", "heun"])
+def test_other_samplers_are_served(ask_backbones, kind):
+    assert answer_of(ask_backbones(12, sampler={"kind": kind, "steps": 2})).results[0].num_returned == 2
+
+
+def test_samples_that_fail_are_reported_with_a_reason(ask_backbones, monkeypatch):
+    def collapse(lane):
+        rows = lane.rows
+        lane.__init__(None, lane.kind)
+        return [(row, np.zeros((4 * row.book.subject.length, 3), np.float32)) for row in rows]
+
+    monkeypatch.setattr(Lane, "step", collapse)
+    answer = answer_of(ask_backbones(12, keep_failed=False, idealise=False))
+    (result,) = answer.results
+    assert (result.status, result.samples) == ("failed", [])
+    assert result.reason
+    assert "2 of 2 samples are missing" in result.detail
+    for accept in (MEDIA["pdb"], "application/zip"):
+        problem = problem_of(ask_backbones(12, keep_failed=False, idealise=False, accept=accept))
+        assert problem["results"][0]["reason"] == result.reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "words"),
+    [
+        ({"lengths": [20, 41]}, "lengths[1]", "12 to 40"),
+        ({"lengths": [11]}, "lengths[0]", "12 to 40"),
+        ({"lengths": []}, "lengths", "at least 1"),
+        ({"lengths": [20.5]}, "lengths[0]", "whole number"),
+        ({"lengths": [12] * 5}, "lengths", "1 to 4"),
+        ({"num_samples": 7}, "num_samples", "1 to 6"),
+        ({"lengths": [40], "num_samples": 6, "sampler": {"steps": 200}}, "num_samples", "at most 400"),
+        ({"ids": ["a", "b"]}, "ids", "one for each"),
+        ({"lengths": [20, 20], "ids": ["a", "a"]}, "ids", "ids that differ"),
+        ({"condition": {"helix": 1.2}}, "condition.helix", "at most 1"),
+        ({"condition": {"fold": "z"}}, "condition.fold", "abcdefg"),
+        ({"condition": {"secondary": "HHX"}}, "condition.secondary", "HEC"),
+        ({"condition": {"secondary": "HHH"}}, "condition.secondary", "20 letters"),
+        ({"condition": {"sheet": 1}}, "condition.sheet", "helix, strand"),
+        ({"sampler": {"kind": "euler"}}, "sampler.kind", "'sde'"),
+        ({"sampler": {"noise_scale": 3}}, "sampler.noise_scale", "at most 2"),
+        ({"sampler": {"tries": 3}}, "sampler.tries", "noise_scale"),
+        ({"residue": "TRP"}, "residue", "'GLY'"),
+        ({"format": "sdf"}, "format", "'bcif'"),
+        ({"model": "other"}, "model", "backbones-small"),
+        ({"molecules": []}, "molecules", "lengths, ids"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_field_and_what_is_allowed(ask_backbones, fields, field, words):
+    (error,) = problem_of(ask_backbones(**{"lengths": [20], **fields}))["errors"]
+    assert error["field"] == field
+    assert words in error["allowed"]
+
+
+def test_wishes_that_contradict_each_other_are_refused(ask_backbones):
+    problem = problem_of(ask_backbones(20, condition={"helix": 0.7, "strand": 0.6}))
+    assert problem["type"].endswith("invalid_backbone")
+    assert "more than 1 together" in problem["detail"]
+
+
+def test_wishes_reach_the_network(ask_backbones):
+    plain, asked = (
+        shapes(answer_of(ask_backbones(16, format="json", condition=condition)).results[0])
+        for condition in ({}, {"helix": 1.0, "fold": "a", "secondary": "H" * 16})
+    )
+    assert np.abs(plain - asked).max() > 1e-3
+
+
+def test_request_cannot_be_kept_under_a_key(chain_client):
+    response = chain_client.post("/v1/backbones", json={"lengths": [20]}, headers={"Idempotency-Key": "abc"})
+    assert problem_of(response)["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_service_without_a_model_of_backbones_says_so(client):
+    problem = problem_of(client.post("/v1/backbones", json={"lengths": [64]}), 404)
+    assert problem["type"].endswith("not_served")
+    assert "SHAPESPACE_BACKBONE_MODEL" in problem["detail"]
+
+
+def test_both_models_are_listed_as_served(chain_client):
+    listed = chain_client.get("/v1/models").json()["models"]
+    assert {card["name"]: card["served"] for card in listed} == {"molecules-small": True, "backbones-small": True}
+    assert [card["training"]["lengths"] for card in listed if "lengths" in card["training"]] == [[12, 40]]
+
+
+def test_backbones_are_counted(ask_backbones, chain_client):
+    before = chain_client.get("/v1/stats").json()["since_start"]["backbones"].get("all", 0)
+    ask_backbones(12, 20)
+    assert chain_client.get("/v1/stats").json()["since_start"]["backbones"]["all"] == before + 4
+
+
+def test_caller_who_leaves_frees_the_device(chain_client, ask_backbones, patient, monkeypatch):
+    """Work of someone who has gone is cancelled after the step that is under way."""
+    engine, tickets, steps = chain_client.app.state.engine, [], []
+    submit, step = engine.submit, Lane.step
+    monkeypatch.setattr(engine, "submit", lambda ticket: (tickets.append(ticket), submit(ticket)))
+    monkeypatch.setattr(Lane, "step", lambda lane: (steps.append(lane), time.sleep(0.02), step(lane))[-1])
+    monkeypatch.setattr("starlette.requests.Request.is_disconnected", _gone)
+    response = ask_backbones(12, num_samples=1, sampler={"steps": 1000})
+    assert response.status_code == 499
+    assert tickets[0].over()
+    patient(lambda: not engine.stats().running_rows)
+    assert len(steps) < 1000
+
+
+async def _gone(request):
+    return True
+
+
+def test_work_that_takes_too_long_is_reported_as_stopped(connect, chain_settings, patient, monkeypatch):
+    settings = chain_settings.model_copy(update={"request_timeout_s": 0.5})
+    from app.main import create_app
+
+    with connect(create_app(settings)) as client:
+        patient(lambda: client.app.state.engine.state != "loading")
+        monkeypatch.setattr(Lane, "step", lambda lane: time.sleep(0.02) or [])
+        body = {"lengths": [20], "num_samples": 2, "sampler": {"steps": 4}}
+        (result,) = answer_of(client.post("/v1/backbones", json=body)).results
+        assert (result.status, result.reason) == ("failed", "stopped")
+        response = client.post("/v1/backbones", json=body, headers={"Accept": MEDIA["pdb"]})
+        assert problem_of(response, 503)["type"].endswith("unavailable")
+
+
+def test_requests_at_the_same_time_get_their_own_answers(ask_backbones):
+    answers = {}
+
+    def ask(seed):
+        answers[seed] = answer_of(ask_backbones(16, seed=seed, num_samples=1, format="json"))
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {seed: answer.results[0].samples[0].seed for seed, answer in answers.items()} == {s: s for s in range(4)}
+
+
+@pytest.mark.parametrize("name", BACKBONE_EXAMPLES)
+def test_example_is_a_request(name, client):
+    example = BACKBONE_EXAMPLES[name]
+    assert example["summary"]
+    BackbonesRequest.model_validate(example["value"])
+    operation = client.get("/openapi.json").json()["paths"]["/v1/backbones"]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["examples"] == BACKBONE_EXAMPLES
