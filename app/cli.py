@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.commands import backbone_verbs, jobs
+from app.commands import backbone_options, backbone_verbs, jobs
 from app.commands.keys import keys_cli
 
 cli = typer.Typer(
@@ -65,12 +65,29 @@ def serve(
 
 @cli.command()
 def sample(
-    source: Annotated[str, typer.Argument(help="A SMILES, a .smi or .sdf file, or - for SMILES on standard input.")],
+    context: typer.Context,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="File (.sdf .pdb .xyz .cif), .zip, or a folder with a file per molecule."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="File (.sdf .pdb .xyz .cif .bcif), .zip, or a folder with a file per molecule or backbone.",
+        ),
     ],
-    count: Annotated[int, typer.Option("--num-conformers", "-n", min=1, help="Conformers of each molecule.")] = 10,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A SMILES, a .smi or .sdf file, or - for SMILES on standard input; none with --length."),
+    ] = None,
+    count: Annotated[
+        int,
+        typer.Option(
+            "--num-conformers",
+            "--num-samples",
+            "-n",
+            min=1,
+            help="Conformers of each molecule, or backbones.",
+        ),
+    ] = 10,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**53 - 1, help="Same seed, same structures.", show_default="drawn")
     ] = None,
@@ -85,14 +102,26 @@ def sample(
     tries: Annotated[
         int, typer.Option(help="For --start mmff94s: guesses for each conformer; the lowest is taken.")
     ] = 1,
-    kind: Annotated[str, typer.Option("--sampler", help="ode, heun or sde.")] = "ode",
+    kind: Annotated[
+        str | None, typer.Option("--sampler", help="ode, heun or sde.", show_default="ode, for backbones sde")
+    ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Sampler steps; time grows in proportion.", show_default="5, from noise 50"),
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Sampler steps; time grows in proportion; 100 for backbones.",
+            show_default="5, from noise 50",
+        ),
     ] = None,
     schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "uniform",
     file_format: Annotated[
-        str | None, typer.Option("--format", help="sdf, pdb, xyz or mmcif.", show_default="by extension, or sdf")
+        str | None,
+        typer.Option(
+            "--format",
+            help="sdf, pdb, xyz or mmcif; of backbones pdb, mmcif or bcif.",
+            show_default="by extension, or the first",
+        ),
     ] = None,
     stereo: Annotated[
         str, typer.Option(help="Stereo left open: 'sample' chooses one isomer by the seed, 'enumerate' makes all.")
@@ -112,11 +141,20 @@ def sample(
     energy_window: Annotated[
         float | None, typer.Option(help="Most energy above the lowest conformer, kcal/mol.", show_default="off")
     ] = None,
+    lengths: backbone_options.Lengths = None,
+    helix: backbone_options.Helix = None,
+    strand: backbone_options.Strand = None,
+    fold: backbone_options.Fold = None,
+    secondary: backbone_options.Secondary = None,
+    noise_scale: backbone_options.NoiseScale = 0.5,
+    residue: backbone_options.Residue = "ALA",
+    idealise: backbone_options.Idealise = True,
+    keep_failed: backbone_options.KeepFailed = False,
     weights: Weights = None,
     model: ModelName = None,
     device: Device = None,
 ) -> None:
-    """Sample conformers without a server.
+    """Sample conformers of molecules, or with --length protein backbones, without a server.
 
     Each conformer is checked: finite, bonds whole, no clash, and the stereochemistry that was asked for.  The exit code
     is 0 when all were made and finished as asked, 1 when something is missing (the reasons are printed), 2 when nothing
@@ -131,14 +169,27 @@ def sample(
     `shapespace sample in.smi -n 50 -o out_dir --start etkdg`
 
     `shapespace sample in.smi -n 50 -o out.sdf --relax mmff94s --prune-rmsd .125 --rank`
+
+    `shapespace sample --length 100 --helix .4 -n 8 -o out_dir`
     """
+    if (source is None) == (lengths is None):
+        raise typer.BadParameter("give either molecules or --length", param_hint="SOURCE")
+    backbone_options.check_options(context, source is None)
+    if source is None:
+        from app.commands import sample_backbones
+
+        wish = {"helix": helix, "strand": strand, "fold": fold, "secondary": secondary}
+        task = sample_backbones.Task(tuple(lengths or ()), count, seed, wish, residue, idealise, keep_failed)
+        path = {"kind": kind or "sde", "steps": steps or 100, "schedule": schedule, "noise_scale": noise_scale}
+        raise typer.Exit(sample_backbones.run(task, out, path, file_format, weights, model, device))
     if stereo not in ("sample", "enumerate"):
         raise typer.BadParameter(f"{stereo!r}; allowed: sample, enumerate", param_hint="--stereo")
     from app.commands import sample as command
     from models.finishing.options import FinishOptions
 
     sampling = {
-        "start": start, "start_time": start_time, "tries": tries, "kind": kind, "steps": steps, "schedule": schedule
+        "start": start, "start_time": start_time, "tries": tries, "kind": kind or "ode", "steps": steps,
+        "schedule": schedule,
     }  # fmt: skip
     finish = FinishOptions(relax, energies, prune_rmsd, rank, energy_window)
     code = command.run(

@@ -6,31 +6,28 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from app.client import JobStatus
+from app.commands.tables import new_table, show
 
-_WIDE = 200  # columns where there is no terminal, so that nothing is cut
+_WHOLE = ("JOB", "STATE")
 
 
 def show_jobs(jobs: Sequence[JobStatus]) -> None:
     """One line for each job."""
-    table = _table("JOB", "STATE", "MOLECULES", "CONFORMERS", "SUBMITTED", "")
+    table = new_table("JOB", "STATE", "MOLECULES", "CONFORMERS", "SUBMITTED", "", whole=_WHOLE)
     for job in jobs:
         table.add_row(*_cells(job))
-    _show(table)
+    show(table)
 
 
 def show_job(job: JobStatus) -> None:
     """A job, and one line for each molecule."""
     show_jobs([job])
-    molecules = _table("MOLECULE", "STATE", "CONFORMERS", "")
+    molecules = new_table("MOLECULE", "STATE", "CONFORMERS", "", whole=_WHOLE)
     for molecule in job.record["molecules"]:
         counts = f"{molecule['num_returned']}/{molecule['num_requested']}"
         molecules.add_row(molecule["id"], molecule["status"], counts, (molecule["problem"] or {}).get("detail", ""))
-    _show(molecules)
+    show(molecules)
 
 
 def _cells(job: JobStatus) -> tuple[str, ...]:
@@ -44,17 +41,3 @@ def _cells(job: JobStatus) -> tuple[str, ...]:
     submitted = datetime.fromisoformat(job.record["created"]).astimezone().strftime("%Y-%m-%d %H:%M")
     conformers = f"{made['conformers_returned']}/{made['conformers']}"
     return job.id, job.state, share, conformers, submitted, ", ".join(words)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=column in ("JOB", "STATE"), overflow="fold")
-    return table
-
-
-def _show(table: Table) -> None:
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(markup=False, highlight=False, width=_WIDE)
-    console.print(table)

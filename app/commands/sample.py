@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import signal
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from app.intake.reading import Reading, Refusal
 from app.settings import Settings, build_settings
 from models.errors import FormatError
 from models.export.archive import file_stem, to_zip
-from models.export.formats import FORMATS, Format, find_format
+from models.export.formats import FORMATS, find_format
 from models.export.molecule import to_summary
 from models.finishing.options import FinishOptions
 from models.structure import Ensemble, Molecule
@@ -39,7 +40,7 @@ class Target:
 
     path: Path
     kind: str
-    file_format: Format
+    file_format: Any
 
 
 def run(
@@ -76,15 +77,26 @@ def run(
         pool.close()
 
 
-def choose_target(out: Path, format_name: str | None) -> Target:
+def choose_target(
+    out: Path,
+    format_name: str | None,
+    formats: Mapping[str, Any] = FORMATS,
+    find: Callable[[str], Any] = find_format,
+) -> Target:
     """What `--out` means: a known extension is one file, `.zip` an archive, anything else a folder.
+
+    Args:
+        out: The option.
+        format_name: `--format`.
+        formats: By name; the first is the default, and `mmcif` is among them.
+        find: Format by name.
 
     Raises:
         FormatError: The extension and `--format` contradict each other, or neither is known.
     """
-    by_extension = {f".{f.extension}": f for f in FORMATS.values()} | {".mmcif": FORMATS["mmcif"]}
+    by_extension = {f".{f.extension}": f for f in formats.values()} | {".mmcif": formats["mmcif"]}
     suffix = out.suffix.lower()
-    named = find_format(format_name) if format_name else None
+    named = find(format_name) if format_name else None
     if suffix in by_extension:
         if named and named != by_extension[suffix]:
             raise FormatError(f"--out {out} is {by_extension[suffix].name} but --format is {named.name}; drop one")
@@ -92,7 +104,7 @@ def choose_target(out: Path, format_name: str | None) -> Target:
     if suffix and suffix != ".zip" and not out.is_dir():
         known = ", ".join([*by_extension, ".zip"])
         raise FormatError(f"--out {out} has the unknown extension {suffix!r}; allowed: {known}, or a folder")
-    return Target(out, "zip" if suffix == ".zip" else "folder", named or FORMATS["sdf"])
+    return Target(out, "zip" if suffix == ".zip" else "folder", named or next(iter(formats.values())))
 
 
 def make_room(target: Target) -> None:

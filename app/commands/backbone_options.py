@@ -1,0 +1,67 @@
+"""Options of `shapespace sample` that are of backbones, and which options belong to what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_PANEL = "Options of backbones"
+
+
+Lengths = Annotated[
+    list[int] | None,
+    typer.Option("--length", min=1, rich_help_panel=_PANEL, help="Residues of a backbone; may be repeated."),
+]
+Helix = Annotated[
+    float | None, typer.Option("--helix", rich_help_panel=_PANEL, help="Share of residues in helices, 0 to 1.")
+]
+Strand = Annotated[
+    float | None, typer.Option("--strand", rich_help_panel=_PANEL, help="Share of residues in strands, 0 to 1.")
+]
+Fold = Annotated[str | None, typer.Option("--fold", rich_help_panel=_PANEL, help="Class of SCOPe, a to g.")]
+Secondary = Annotated[
+    str | None, typer.Option("--secondary", rich_help_panel=_PANEL, help="H, E, C or - (any) for each residue.")
+]
+NoiseScale = Annotated[
+    float,
+    typer.Option(
+        "--noise-scale", min=0, rich_help_panel=_PANEL, help="Of the sde: the less, the more regular and alike."
+    ),
+]
+Residue = Annotated[str, typer.Option("--residue", rich_help_panel=_PANEL, help="Name of all residues: ALA or GLY.")]
+Idealise = Annotated[
+    bool,
+    typer.Option("--idealise/--no-idealise", rich_help_panel=_PANEL, help="Bring bonds and angles to ideal values."),
+]
+KeepFailed = Annotated[
+    bool, typer.Option("--keep-failed", rich_help_panel=_PANEL, help="Keep what fails the checks too.")
+]
+
+BACKBONES_ONLY = frozenset({
+    "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "residue", "idealise", "keep_failed",
+})  # fmt: skip
+MOLECULES_ONLY = frozenset({
+    "source", "start", "start_time", "tries", "stereo", "max_stereoisomers", "relax", "energies", "prune_rmsd", "rank",
+    "energy_window",
+})  # fmt: skip
+
+
+def check_options(context: typer.Context, backbones: bool) -> None:
+    """Refuse options that have no meaning for what is sampled.
+
+    Raises:
+        BadParameter: One was given.
+    """
+    others = MOLECULES_ONLY if backbones else BACKBONES_ONLY
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in others and _is_given(context, name):
+            what = "backbones" if backbones else "molecules"
+            raise typer.BadParameter(f"it has no meaning for {what}; leave it out", param_hint=parameter.opts[-1])
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was written on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

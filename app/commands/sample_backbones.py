@@ -1,0 +1,137 @@
+"""Sample protein backbones to files without a server."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import signal
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.commands.sample import Target, choose_target, console, make_room
+from app.commands.tables import new_table, show
+from app.settings import build_settings
+from models.backbone import BackboneEnsemble
+from models.export.backbone_archive import QUALITY, to_backbone_zip
+from models.export.backbone_formats import BACKBONE_FORMATS, find_backbone_format
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be made.
+
+    Attributes:
+        lengths: Residues of each.
+        count: Backbones of each.
+        seed: Of all; None draws one.
+        wish: What is asked of the chains; fields of `models.data.blueprints.Wish`.
+        residue: Name of all residues.
+        idealise: Whether bonds and angles are brought to their ideal values.
+        keep_failed: Whether what fails the checks is kept.
+    """
+
+    lengths: tuple[int, ...]
+    count: int
+    seed: int | None
+    wish: dict[str, Any]
+    residue: str = "ALA"
+    idealise: bool = True
+    keep_failed: bool = False
+
+
+def run(
+    task: Task,
+    out: Path,
+    sampling: dict[str, Any],
+    format_name: str | None,
+    weights: Path | None,
+    model_name: str | None,
+    device: str | None,
+) -> int:
+    """Sample backbones and write them to `out`; `sampling` is for `SampleOptions`.
+
+    Returns:
+        Exit code: 0 when every backbone was made, 1 when something is missing.
+    """
+    settings = build_settings(weights_dir=weights, backbone_model=model_name, device=device)
+    target = choose_target(out, format_name, BACKBONE_FORMATS, find_backbone_format)
+    make_room(target)
+
+    from app.main import load
+    from models.data.blueprints import Wish, build_blueprint, name_lengths
+    from models.draws import spread_seeds
+    from models.export.polymer import check_residue
+    from models.options import SampleOptions
+    from models.pipeline import generate
+
+    check_residue(task.residue)
+    options = SampleOptions(**sampling, half=settings.half)
+    wish = Wish(**task.wish)
+    blueprints = [
+        build_blueprint(name, length, wish, keep_failed=task.keep_failed, idealise=task.idealise)
+        for name, length in zip(name_lengths(task.lengths), task.lengths, strict=True)
+    ]
+    with console.status("loading the model"):
+        model = load(settings.model_copy(update={"model": settings.backbone_model}))
+        for length in task.lengths:
+            model.check_length(length)
+        model.check_sampler(options.kind)
+    seed = secrets.randbelow(2**32) if task.seed is None else task.seed
+    counts, seeds = [task.count] * len(blueprints), spread_seeds(task.lengths, seed, task.count)
+    stop = Event()
+    signal.signal(signal.SIGINT, lambda number, frame: stop.set())  # Ctrl-C keeps what is finished
+    columns = (TextColumn("backbones"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        row = bar.add_task("", total=sum(counts))
+        made = generate(
+            model, blueprints, counts, seeds, options,
+            should_stop=stop.is_set, on_done=lambda number: bar.advance(row, number),
+        )  # fmt: skip
+    manifest = {"model": model.name, "seed": seed, "sampling": options.to_chain_values()}
+    place = write(target, made, model.name, manifest, task.residue)
+    show_quality(made)
+    for ensemble in made:
+        if ensemble.reason is not None:
+            typer.echo(f"{ensemble.id}: {ensemble.detail}", err=True)
+    total = sum(len(ensemble.samples) for ensemble in made)
+    typer.echo(f"{total} of {sum(counts)} backbones, seed {seed}: {place}", err=True)
+    return 0 if total == sum(counts) else 1
+
+
+def write(target: Target, ensembles: list[BackboneEnsemble], model: str, manifest: dict[str, Any], residue: str) -> str:
+    """Write what was made and say where; nothing is written when nothing was made."""
+    if not any(ensemble.samples for ensemble in ensembles):
+        return "no file"
+    if target.kind == "file":
+        target.path.write_bytes(target.file_format.write(ensembles, model, residue))
+        return str(target.path)
+    content = to_backbone_zip(ensembles, model, target.file_format, manifest, residue)
+    if target.kind == "zip":
+        target.path.write_bytes(content)
+        return str(target.path)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(target.path)
+        return f"{len(archive.namelist()) - 2} files and {QUALITY} in {target.path}"
+
+
+def show_quality(ensembles: list[BackboneEnsemble]) -> None:
+    """One line for each backbone."""
+    table = new_table(
+        "ID", "SEED", "DRAWS", "HELIX", "STRAND", "RG/NATURAL", "ALLOWED", "CLASHES", "BREAKS", "MOTIF, Å", "CHECKS"
+    )
+    for ensemble in ensembles:
+        for sample in ensemble.samples:
+            own, motif = sample.quality, sample.motif_rmsd_ang
+            table.add_row(
+                ensemble.id, str(sample.seed), str(sample.attempts), f"{own.helix:.0%}", f"{own.strand:.0%}",
+                f"{own.rg_ratio:.2f}", f"{own.allowed:.1%}", str(own.clashes), str(own.breaks),
+                "" if motif is None else f"{motif:.2f}", own.fault or "passed",
+            )  # fmt: skip
+    if table.row_count:
+        show(table)

@@ -1,0 +1,143 @@
+import csv
+import io
+import json
+import os
+import signal
+import sys
+import zipfile
+
+import gemmi
+import numpy as np
+import pytest
+import torch
+from biotite.structure.io.pdbx import BinaryCIFFile, get_structure
+
+from app.cli import main
+from models import paths, pipeline
+from models.data.blueprints import build_blueprint
+from models.options import SampleOptions
+from models.weights import load_model
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, tiny_weights):
+    """An empty working directory and untrained weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHAPESPACE_WEIGHTS_DIR", str(tiny_weights))
+    return tmp_path
+
+
+@pytest.fixture
+def call(here, monkeypatch, capsys):
+    """`shapespace sample` in this process: exit code, what was printed, and what was said."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["shapespace", "sample", *words])
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as caught:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        captured = capsys.readouterr()
+        return caught.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+QUICK = ("--steps", "4", "--seed", "1", "--keep-failed")
+
+
+def test_folder_holds_a_file_for_each_backbone_and_a_table(call, here):
+    code, printed, said = call("--length", "20", "--length", "14", "-n", "2", "-o", "out", *QUICK)
+    assert code == 0, said
+    assert "4 of 4 backbones, seed 1: 4 files and quality.csv in out" in said
+    files = sorted(path.name for path in (here / "out").glob("*.pdb"))
+    assert files == ["0000_20-1_0000.pdb", "0000_20-1_0001.pdb", "0001_14-2_0000.pdb", "0001_14-2_0001.pdb"]
+    assert len(gemmi.read_structure(str(here / "out" / files[0]))[0]["A"]) == 20
+    rows = list(csv.DictReader((here / "out" / "quality.csv").read_text().splitlines()))
+    assert [(row["file"], row["seed"]) for row in rows] == list(zip(files, "1212", strict=True))
+    manifest = json.loads((here / "out" / "manifest.json").read_text())
+    assert (manifest["seed"], manifest["sampling"]["kind"], manifest["sampling"]["steps"]) == (1, "sde", 4)
+    assert "HELIX" in printed
+    assert printed.count("20-1") == 2
+
+
+def test_backbones_are_those_of_the_library(call, here, tiny_weights):
+    words = ("--helix", ".5", "--fold", "a", "--secondary", "H" * 14, "--noise-scale", ".4", "--schedule", "log")
+    assert call("--length", "14", "-n", "2", "-o", "out.bcif", "--no-idealise", *words, *QUICK)[0] == 0
+    found = get_structure(BinaryCIFFile.read(io.BytesIO((here / "out.bcif").read_bytes()))).coord
+    from models.data.blueprints import Wish
+
+    blueprint = build_blueprint("x", 14, Wish(0.5, None, "a", "H" * 14), keep_failed=True, idealise=False)
+    model = load_model("backbones-small", tiny_weights, torch.device("cpu"))
+    options = SampleOptions(kind="sde", steps=4, noise_scale=0.4, schedule="log")
+    (made,) = pipeline.generate(model, [blueprint], [2], [1], options)
+    expected = np.stack([sample.coordinates.reshape(-1, 3) for sample in made.samples])
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+@pytest.mark.parametrize(("out", "format_name"), [("out.cif", None), ("out.pdb", "pdb"), ("out.zip", "mmcif")])
+def test_every_output_is_written(call, here, out, format_name):
+    words = ("--format", format_name) if format_name else ()
+    code, _, said = call("--length", "12", "-n", "1", "-o", out, "--residue", "GLY", *words, *QUICK)
+    assert (code, f"1 of 1 backbones, seed 1: {out}" in said) == (0, True)
+    if out.endswith(".zip"):
+        names = zipfile.ZipFile(here / out).namelist()
+        assert names == ["0000_12-1_0000.cif", "quality.csv", "manifest.json"]
+    else:
+        assert gemmi.read_structure(str(here / out))[0]["A"][0].name == "GLY"
+
+
+def test_what_fails_is_missing_and_is_code_1(call, here, monkeypatch):
+    monkeypatch.setattr("models.backbone_draws.BackboneDraws.check", lambda self, paths: ["clash"] * len(paths))
+    code, printed, said = call("--length", "12", "-n", "2", "-o", "out", "--steps", "1", "--seed", "1")
+    assert code == 1
+    assert "12-1: 2 of 2 samples are missing after 10 draws" in said
+    assert "0 of 2 backbones, seed 1: no file" in said
+    assert printed == ""
+
+
+def test_interrupt_keeps_what_is_finished(call, here, monkeypatch):
+    """The second batch is interrupted; the first is written."""
+    advance, batches = paths.Paths.advance, set()
+
+    def watched(self):
+        batches.add(len(self))
+        if 2 in batches:
+            os.kill(os.getpid(), signal.SIGINT)
+        advance(self)
+
+    monkeypatch.setattr(paths.Paths, "advance", watched)
+    monkeypatch.setattr(pipeline, "PAIR_BUDGET", 3 * 40**2)
+    code, _, said = call("--length", "40", "-n", "5", "-o", "out.pdb", *QUICK)
+    assert code == 1
+    assert "3 of 5 backbones, seed 1: out.pdb" in said
+    assert "ended before this structure was finished" in said
+    assert len(gemmi.read_structure(str(here / "out.pdb"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("-o", "out"), "give either molecules or --length"),
+        (("CCO", "--length", "20", "-o", "out"), "give either molecules or --length"),
+        (("--length", "20", "-o", "out", "--relax", "mmff94s"), "no meaning for backbones"),
+        (("CCO", "-o", "out", "--helix", ".4"), "no meaning for molecules"),
+        (("--length", "41", "-o", "out"), "trained on 12 to 40 residues"),
+        (("--length", "20", "-o", "out", "--helix", "1.4"), "helix is 1.4; allowed: 0 to 1"),
+        (("--length", "20", "-o", "out", "--residue", "TRP"), "unknown residue 'TRP'; allowed: ALA, GLY"),
+        (("--length", "20", "-o", "out", "--format", "sdf"), "unknown format 'sdf'; allowed: pdb, mmcif, bcif"),
+        (("--length", "20", "-o", "out.sdf"), "unknown extension '.sdf'"),
+        (("--length", "20", "-o", "out", "--sampler", "odd"), "unknown sampler 'odd'"),
+        (("--length", "20", "-o", "out", "--noise-scale", "5"), "noise_scale is 5"),
+        (("--length", "20", "-o", "out", "--model", "molecules-small"), "samples no backbones"),
+        (("--length", "20", "-o", "out", "--model", "odd"), "unknown model 'odd'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_tried_says_why_and_is_code_2(call, words, reason):
+    code, _, said = call(*words)
+    assert code == 2
+    assert reason in " ".join(said.replace("│", " ").split())
+    assert "Traceback" not in said
