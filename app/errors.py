@@ -22,6 +22,8 @@ TITLES = {
     "invalid_backbone": "No backbone could be sampled",
     "invalid_structure": "The structure cannot be read",
     "no_protein": "The structure has no protein backbone",
+    "invalid_chain": "The chain is not in the structure",
+    "invalid_range": "The residues are not in the structure",
     "structure_too_large": "The structure is too large",
     "not_served": "No such model is served here",
     "invalid_finish": "The finishing options do not fit",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from app.errors import Problem, invalid
 from app.settings import Settings
 from models.blueprint import Blueprint
 from models.data.blueprints import Wish, build_blueprint, name_lengths
+from models.data.motif import Template
 from models.draws import spread_seeds
 from models.export.backbone_formats import BACKBONE_FORMATS
-from models.options import SampleOptions
+from models.options import STRUCTURE, SampleOptions
 from models.weights import Model
 
 BACKBONES = "backbones"  # name of their model in the engine
@@ -37,6 +39,7 @@ class BackboneOrder:
         options: How to sample.
         residue: Name of all residues in files.
         file_format: Of structures inside an answer; see `models.export.backbone_formats`, or `json`.
+        template: What was read of the structure that paths begin at, or that residues are taken from.
     """
 
     model: str
@@ -47,6 +50,7 @@ class BackboneOrder:
     options: SampleOptions
     residue: str
     file_format: str
+    template: Template | None = None
 
     @property
     def requested(self) -> int:
@@ -62,6 +66,7 @@ class BackboneOrder:
             "sampling": self.options.to_chain_values(),
             "format": self.file_format,
             "residue": self.residue,
+            "template": self.template and self.template.to_values(),
         }
 
 
@@ -71,7 +76,7 @@ def check_limits(body: BackbonesRequest, settings: Settings, wanted: Wanted) -> 
     Raises:
         Problem: 422 naming the field, the value and what is allowed.
     """
-    number, each = len(body.lengths), body.num_samples
+    number, each = len(body.lengths or [0]), body.num_samples
     if number > settings.max_lengths:
         raise invalid("lengths", number, f"{number} lengths are too many", f"1 to {settings.max_lengths}")
     if each > settings.max_samples:
@@ -84,14 +89,14 @@ def check_limits(body: BackbonesRequest, settings: Settings, wanted: Wanted) -> 
     check_wanted(body.format, wanted, BACKBONE_FORMATS)
 
 
-def check_work(body: BackbonesRequest, settings: Settings) -> None:
+def check_work(body: BackbonesRequest, lengths: Sequence[int], settings: Settings) -> None:
     """Refuse more work than one request may be; there are no jobs of backbones that could take it.
 
     Raises:
         Problem: 422.
     """
     passes = 2 if body.sampler.kind == "heun" else 1
-    work = sum(body.lengths) * body.num_samples * body.sampler.steps * passes / _USUAL_STEPS
+    work = sum(lengths) * body.num_samples * body.sampler.steps * passes / _USUAL_STEPS
     if work > settings.max_residues:
         raise invalid(
             "num_samples",
@@ -127,10 +132,30 @@ def read_options(body: BackbonesRequest, settings: Settings) -> SampleOptions:
     Raises:
         SamplerError: The options do not fit together.
     """
-    return SampleOptions(**body.sampler.model_dump(), half=settings.half)
+    begin: dict[str, Any] = {}
+    if body.start is not None and body.start.t:
+        begin = {"start": STRUCTURE, "start_time": body.start.t}
+    return SampleOptions(**body.sampler.model_dump(), **begin, half=settings.half)
 
 
-def build_order(body: BackbonesRequest, options: SampleOptions, model: Model) -> BackboneOrder:
+def read_lengths(body: BackbonesRequest, template: Template | None) -> list[int]:
+    """The lengths that are asked for.
+
+    Raises:
+        Problem: 422 if they are not that of the structure.
+    """
+    if template is None:
+        return body.lengths or []
+    for place, length in enumerate(body.lengths or []):
+        if length != len(template):
+            words = f"start.structure has {len(template)} residues, {template.first} to {template.last}"
+            raise invalid(f"lengths[{place}]", length, words, f"{len(template)}, or no lengths")
+    return body.lengths or [len(template)]
+
+
+def build_order(
+    body: BackbonesRequest, options: SampleOptions, model: Model, template: Template | None = None
+) -> BackboneOrder:
     """The order for a request that is within the limits.
 
     Raises:
@@ -138,21 +163,24 @@ def build_order(body: BackbonesRequest, options: SampleOptions, model: Model) ->
         ModelError: A wish cannot be, or the sampler does not fit the model.
     """
     model.check_sampler(options.kind)
-    lengths, wish = body.lengths, Wish(**body.condition.model_dump())
+    lengths, wish = read_lengths(body, template), Wish(**body.condition.model_dump())
     least, most = model.lengths
     for place, length in enumerate(lengths):
         if not least <= length <= most:
-            raise invalid(
-                f"lengths[{place}]", length, "the model was not trained on chains of that length", f"{least} to {most}"
-            )
+            field = f"lengths[{place}]" if body.lengths else "start.structure"
+            raise invalid(field, length, "the model was not trained on chains of that length", f"{least} to {most}")
         if wish.secondary is not None and len(wish.secondary) != length:
             words = f"it has {len(wish.secondary)} letters for {length} residues"
             raise invalid("condition.secondary", wish.secondary, words, f"{length} letters, one for each residue")
     seed = secrets.randbelow(2**32) if body.seed is None else body.seed
     names = body.ids or name_lengths(lengths)
+    start = template.coordinates if template is not None and options.start == STRUCTURE else None
+    fixed, motif = (template.fixed, template.coordinates) if template is not None else (None, None)
     blueprints = tuple(
-        build_blueprint(name, length, wish, keep_failed=body.keep_failed, idealise=body.idealise)
+        build_blueprint(name, length, wish, start, fixed, motif, body.keep_failed, body.idealise)
         for name, length in zip(names, lengths, strict=True)
     )
     seeds = tuple(spread_seeds(lengths, seed, body.num_samples))
-    return BackboneOrder(model.name, blueprints, seeds, body.num_samples, seed, options, body.residue, body.format)
+    return BackboneOrder(
+        model.name, blueprints, seeds, body.num_samples, seed, options, body.residue, body.format, template
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from app.api.schemas import Body
 from app.intake.limits import MAX_ID_CHARS
 from app.settings import LENGTHS_CEILING
 from models.backbone import BackboneReport
+from models.data.motif import LIMIT_BYTES
 from models.data.peptides import FOLD_CLASSES
 from models.draws import MAX_SEED
 from models.options import MAX_NOISE_SCALE, MAX_STEPS
@@ -49,14 +50,38 @@ class Condition(Body):
     )
 
 
+class StartSpec(Body):
+    """A structure to begin at, or to take fixed residues from."""
+
+    structure: str = Field(
+        min_length=1, max_length=LIMIT_BYTES, description="A PDB or mmCIF file; its longest unbroken stretch is taken."
+    )
+    chain: str | None = Field(None, max_length=32, description="Name of the chain, where there are several.")
+    t: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the structure where paths begin, the rest being noise; 0 begins at noise, and only fixed "
+        "residues are taken from it.",
+    )
+
+
 class BackbonesRequest(Body):
     """Backbones to sample."""
 
-    lengths: list[Length] = Field(
+    lengths: list[Length] | None = Field(
+        None,
         min_length=1,
         max_length=LENGTHS_CEILING,
         description="Residues of each; the card of the model has the range. A length that is there again goes on with "
-        "the seeds where it left off.",
+        "the seeds where it left off. With `start` that of the structure, by default.",
+    )
+    start: StartSpec | None = Field(None, description="Partial diffusion, or a motif; nothing by default.")
+    fixed: list[Annotated[str, Field(min_length=1, max_length=80)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Residues of `start` that keep their shape, by the numbers of the file: `A10-20`, `A25`.",
     )
     ids: list[Name] | None = Field(
         None, max_length=LENGTHS_CEILING, description="Your name for each length; length and place by default."
@@ -74,6 +99,18 @@ class BackbonesRequest(Body):
         "pdb", description="Of `structure` in a JSON answer (`bcif` in base64) and of the files in a zip."
     )
     model: str | None = Field(None, description="Name of the model, to be sure of it; see `GET /v1/models`.")
+
+    @model_validator(mode="after")
+    def fits(self) -> BackbonesRequest:
+        """There is a length, and a structure that is given has a use."""
+        if self.start is None:
+            if self.lengths is None:
+                raise ValueError("give lengths, or a structure as start")
+            if self.fixed is not None:
+                raise ValueError("fixed residues need a structure; give it as start.structure")
+        elif not self.start.t and self.fixed is None:
+            raise ValueError("start has no use: give start.t above 0 to begin at it, or residues in fixed")
+        return self
 
 
 class SampleRecord(BaseModel):
@@ -100,6 +137,16 @@ class LengthResult(BaseModel):
     reason: str | None = Field(description="Why samples are missing; null when none is.")
     detail: str = Field(description="The same as a sentence.")
     samples: list[SampleRecord]
+
+
+class TemplateRecord(BaseModel):
+    """The stretch of a chain that was taken from `start`, and how many of its residues are fixed."""
+
+    chain: str
+    first: str
+    last: str
+    residues: int
+    fixed: int
 
 
 class BackboneTiming(BaseModel):
@@ -131,5 +178,6 @@ class BackbonesResponse(BaseModel):
     sampling: BackboneSampling
     format: str
     residue: str
+    template: TemplateRecord | None = Field(description="What was read of `start`; null without.")
     results: list[LengthResult]
     timing_s: BackboneTiming

@@ -8,9 +8,17 @@ from time import monotonic
 from fastapi import APIRouter, Request, Response
 
 from app.api.backbone_answers import count_backbones, write_backbones
-from app.api.backbone_orders import BACKBONES, build_order, check_limits, check_work, find_model, read_options
+from app.api.backbone_orders import (
+    BACKBONES,
+    build_order,
+    check_limits,
+    check_work,
+    find_model,
+    read_lengths,
+    read_options,
+)
 from app.api.backbone_schemas import BackbonesRequest, BackbonesResponse
-from app.api.connection import sample
+from app.api.connection import sample, while_connected
 from app.api.documented import files, problems
 from app.api.door import charge
 from app.api.examples import BACKBONE_EXAMPLES
@@ -18,10 +26,13 @@ from app.api.negotiation import BACKBONE_OFFERS, JSON, negotiate
 from app.api.results import count_time
 from app.engine.engine import Engine
 from app.engine.ticket import Ticket
-from app.errors import invalid
+from app.errors import Problem, invalid
 from app.intake.pool import ChildPool
+from app.intake.reading import Refusal
+from app.intake.templating import Templating
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
+from models.data.motif import Template
 
 router = APIRouter(tags=["backbones"])
 
@@ -43,7 +54,8 @@ async def sample_backbones(body: BackbonesRequest, request: Request) -> Response
     Every backbone that comes back has no break and no clash, L residues, right-handed helices, and at least nine of ten
     residues where nature allows their torsions; `quality` has the figures.  Each is drawn at most five times; what
     fails then is missing, and `reason` says why, unless `keep_failed` asks for it.  `condition` says what the chains
-    shall be like.  `Accept` chooses between JSON, one file and a zip with a table of quality.
+    shall be like, `start` gives a structure to begin at, and `fixed` residues of it that keep their shape.  `Accept`
+    chooses between JSON, one file and a zip with a table of quality.
 
     There are no jobs of backbones yet: a request is answered at once, and one that is too much work is refused.
     """
@@ -54,14 +66,16 @@ async def sample_backbones(body: BackbonesRequest, request: Request) -> Response
     began = monotonic()
     wanted = negotiate(request.headers.get("accept"), BACKBONE_OFFERS)
     check_limits(body, settings, wanted)
-    check_work(body, settings)
+    check_work(body, body.lengths or [], settings)
     if (key := request.headers.get("idempotency-key")) is not None:
         words = "backbones are not kept under a key; the same seed gives the same backbones again"
         raise invalid("Idempotency-Key", key, words, "none")
     options = read_options(body, settings)
     engine.check_open(before=pool.requests)
     model = find_model(engine, body.model)
-    order = await asyncio.to_thread(build_order, body, options, model)
+    template = await _read(body, request, pool) if body.start is not None else None
+    check_work(body, read_lengths(body, template), settings)
+    order = await asyncio.to_thread(build_order, body, options, model, template)
     charge(request, order.requested, "num_samples")
     ticket = Ticket(
         order.blueprints,
@@ -80,3 +94,20 @@ async def sample_backbones(body: BackbonesRequest, request: Request) -> Response
     count_time(metrics, {**timing, "total": sampled_at - began})
     written = await asyncio.to_thread(write_backbones, order, wanted, made, timing, began)
     return Response(written.content, 200, written.headers, written.media_type)
+
+
+async def _read(body: BackbonesRequest, request: Request, pool: ChildPool) -> Template:
+    """The structure of `start`, read where it can do no harm.
+
+    Raises:
+        Problem: 422 if it cannot be used, 503 if there is no process to read it.
+    """
+    assert body.start is not None
+    settings: Settings = request.app.state.settings
+    job = Templating(body.start.structure, body.start.chain, tuple(body.fixed or ()))
+    (answer,) = await while_connected(request, pool.read([job], settings.request_timeout_s))
+    if isinstance(answer, Refusal):
+        if answer.reason in ("stopped", "intake_unavailable"):
+            raise Problem(503, "unavailable", answer.detail, {"Retry-After": "30"})
+        raise Problem(422, answer.reason, answer.detail)
+    return answer

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from app.intake.child import Child
 from app.intake.job import Answer, Job, Loss
 from app.intake.queue import Queue
-from app.intake.reading import Reading, Refusal
-from models.structure import Molecule
+from app.intake.reading import Refusal
 
 _QUICK_S = 0.5  # most readings take milliseconds
 _MOST_STOPPED = 8  # jobs; each holds the memory that it has taken so far
@@ -103,15 +103,15 @@ class ChildPool:
         future.set_result(job.lost(Loss("unavailable")))
         return future
 
-    async def read(self, readings: list[Reading], timeout_s: float) -> list[list[Molecule] | Refusal]:
-        """Read several texts at once without holding the event loop; what is late is refused as `stopped`."""
+    async def read(self, readings: Sequence[Job[Answer]], timeout_s: float) -> list[Answer]:
+        """Read several texts at once without holding the event loop; what is late gets a `Refusal`, `stopped`."""
         gate = asyncio.Semaphore(len(self))
 
-        async def one(reading: Reading) -> list[Molecule] | Refusal:
+        async def one(reading: Job[Answer]) -> Answer:
             async with gate:
                 return await asyncio.wrap_future(self.submit(reading))
 
-        late = Refusal("stopped", f"the input was not read within {timeout_s:g} s; send fewer molecules at once")
+        late = cast(Answer, Refusal("stopped", f"the input was not read within {timeout_s:g} s; send less at once"))
         tasks = [asyncio.create_task(one(reading)) for reading in readings]
         self.requests += 1
         try:

@@ -174,6 +174,18 @@ def ask_backbones(chain_client: TestClient) -> Callable[..., Response]:
     return post
 
 
+@pytest.fixture(scope="session")
+def chain_text(files: Path) -> str:
+    """A PDB file of 30 residues of a natural chain, A5 to A34."""
+    chains = read_backbones(files / "backbones.npz")
+    x = chains.chain(int(chains.lengths.argmax()))[:30]
+    return "".join(
+        f"ATOM  {4 * k + n + 1:5d}  {name:<3} ALA A{k + 5:4d}    {p[0]:8.3f}{p[1]:8.3f}{p[2]:8.3f}  1.00  0.00\n"
+        for k, points in enumerate(x)
+        for n, (name, p) in enumerate(zip(("N", "CA", "C", "O"), points, strict=True))
+    )
+
+
 @pytest.fixture
 def natural(monkeypatch: pytest.MonkeyPatch, files: Path) -> None:
     """Engines give the beginning of a natural chain for every draw, so that samples pass their checks."""

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import threading
 import time
 import zipfile
@@ -14,6 +15,7 @@ from biotite.structure.io.pdbx import BinaryCIFFile, CIFFile, get_structure
 from app.api.backbone_schemas import BackbonesRequest, BackbonesResponse
 from app.api.examples import BACKBONE_EXAMPLES
 from app.engine.lane import Lane
+from app.intake.templating import Templating
 from models.data.blueprints import build_blueprint
 from models.export.backbone_formats import BACKBONE_FORMATS
 from models.options import SampleOptions
@@ -196,7 +198,11 @@ def test_samples_that_fail_are_reported_with_a_reason(ask_backbones, monkeypatch
         ({"residue": "TRP"}, "residue", "'GLY'"),
         ({"format": "sdf"}, "format", "'bcif'"),
         ({"model": "other"}, "model", "backbones-small"),
-        ({"molecules": []}, "molecules", "lengths, ids"),
+        ({"molecules": []}, "molecules", "lengths, start"),
+        ({"lengths": None}, "body", "give lengths"),
+        ({"fixed": ["A1-5"]}, "body", "give it as start.structure"),
+        ({"start": {"structure": "x"}}, "body", "start has no use"),
+        ({"start": {"structure": "x", "t": 1}}, "start.t", "less than 1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_field_and_what_is_allowed(ask_backbones, fields, field, words):
@@ -295,3 +301,67 @@ def test_example_is_a_request(name, client):
     BackbonesRequest.model_validate(example["value"])
     operation = client.get("/openapi.json").json()["paths"]["/v1/backbones"]["post"]
     assert operation["requestBody"]["content"]["application/json"]["examples"] == BACKBONE_EXAMPLES
+
+
+def test_motif_keeps_its_shape(ask_backbones, chain_text):
+    start = {"structure": chain_text, "chain": "A"}
+    answer = answer_of(ask_backbones(start=start, fixed=["A10-20", "A30"], format="json"))
+    assert answer.template.model_dump() == {"chain": "A", "first": "5", "last": "34", "residues": 30, "fixed": 12}
+    (result,) = answer.results
+    assert (result.length, result.num_returned) == (30, 2)
+    assert all(sample.motif_rmsd_ang < 1e-3 for sample in result.samples)
+    steps = np.linalg.norm(np.diff(shapes(result)[:, 5:16, 1], axis=1), axis=-1)
+    np.testing.assert_allclose(steps, 3.8, atol=0.15)
+
+
+def test_partial_diffusion_stays_the_closer_the_later_it_begins(ask_backbones, chain_client, chain_text):
+    import torch
+
+    from models.data.motif import read_template
+    from models.geometry.alignment import rmsd
+
+    target = torch.from_numpy(read_template(chain_text).coordinates).flatten(0, 1)[None]
+    mask = torch.ones(1, target.shape[1], dtype=torch.bool)
+    away = []
+    for t in (0.2, 0.98):
+        answer = answer_of(ask_backbones(30, start={"structure": chain_text, "t": t}, format="json", num_samples=1))
+        assert (answer.sampling.start, answer.sampling.start_time) == ("structure", t)
+        x = torch.from_numpy(shapes(answer.results[0])).float().flatten(1, 2)
+        away.append(float(rmsd(x, target, mask)))
+    assert away[1] < away[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "words"),
+    [
+        ({"fixed": ["B10-20"]}, "invalid_range", "write A10-20"),
+        ({"fixed": ["A10-99"]}, "invalid_range", "5 to 34 (30 residues)"),
+        ({"fixed": ["A20-10"]}, "invalid_range", "lower end first"),
+        ({"fixed": ["A10"]}, "invalid_backbone", "1 of 30 residues are fixed; allowed: 3 or more"),
+        ({"chain": "Q", "t": 0.5}, "invalid_chain", "it has A"),
+        ({"lengths": [31], "t": 0.5}, "invalid_request", "30, or no lengths"),
+        ({"structure": "hello", "t": 0.5}, "no_protein", "no ATOM record"),
+        ({"structure": "ATOM\x00" * 9, "t": 0.5}, "no_protein", "no ATOM record"),
+        ({"structure": "data_x\nloop_\n_atom_site.id\n1\n", "t": 0.5}, "invalid_structure", "no column"),
+    ],
+)
+def test_structure_that_cannot_be_used_is_refused_in_words(ask_backbones, chain_text, fields, reason, words):
+    own = {name: fields[name] for name in ("structure", "chain", "t") if name in fields}
+    rest = {name: value for name, value in fields.items() if name not in own}
+    problem = problem_of(ask_backbones(start={"structure": chain_text, **own}, **rest))
+    assert problem["type"].endswith(reason)
+    assert words in problem["detail"]
+
+
+def test_structure_whose_reading_is_lost_is_refused(ask_backbones, monkeypatch, chain_text):
+    monkeypatch.setattr("app.api.backbones.Templating", Fatal)
+    problem = problem_of(ask_backbones(start={"structure": chain_text, "t": 0.5}))
+    assert problem["type"].endswith("invalid_structure")
+    assert "ended its process" in problem["detail"]
+
+
+class Fatal(Templating):
+    """Ends the child that reads it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
