@@ -110,11 +110,14 @@ def sample(
         typer.Option(
             min=1,
             max=1000,
-            help="Sampler steps; time grows in proportion; 100 for backbones.",
+            help="Sampler steps; time grows in proportion; 200 for backbones.",
             show_default="5, from noise 50",
         ),
     ] = None,
-    schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "uniform",
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="Time grid: uniform, quadratic or log.", show_default="uniform, for backbones log"),
+    ] = None,
     file_format: Annotated[
         str | None,
         typer.Option(
@@ -147,6 +150,7 @@ def sample(
     fold: backbone_options.Fold = None,
     secondary: backbone_options.Secondary = None,
     noise_scale: backbone_options.NoiseScale = 0.5,
+    churn: backbone_options.Churn = 20.0,
     residue: backbone_options.Residue = "ALA",
     idealise: backbone_options.Idealise = True,
     keep_failed: backbone_options.KeepFailed = False,
@@ -180,7 +184,10 @@ def sample(
 
         wish = {"helix": helix, "strand": strand, "fold": fold, "secondary": secondary}
         task = sample_backbones.Task(tuple(lengths or ()), count, seed, wish, residue, idealise, keep_failed)
-        path = {"kind": kind or "sde", "steps": steps or 100, "schedule": schedule, "noise_scale": noise_scale}
+        path = {
+            "kind": kind or "sde", "steps": steps or 200, "schedule": schedule or "log", "noise_scale": noise_scale,
+            "churn": churn,
+        }  # fmt: skip
         raise typer.Exit(sample_backbones.run(task, out, path, file_format, weights, model, device))
     if stereo not in ("sample", "enumerate"):
         raise typer.BadParameter(f"{stereo!r}; allowed: sample, enumerate", param_hint="--stereo")
@@ -189,7 +196,7 @@ def sample(
 
     sampling = {
         "start": start, "start_time": start_time, "tries": tries, "kind": kind or "ode", "steps": steps,
-        "schedule": schedule,
+        "schedule": schedule or "uniform",
     }  # fmt: skip
     finish = FinishOptions(relax, energies, prune_rmsd, rank, energy_window)
     code = command.run(

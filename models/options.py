@@ -15,6 +15,7 @@ STRUCTURE = "structure"  # paths of backbones that begin at a structure the call
 START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
 MAX_TRIES = 32
 MAX_NOISE_SCALE = 2.0
+MAX_CHURN = 100.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class SampleOptions:
             raise SamplerError(f"unknown sampler {self.kind!r}; allowed: {', '.join(KINDS)}")
         if not 0 <= self.noise_scale <= MAX_NOISE_SCALE:
             raise SamplerError(f"noise_scale is {self.noise_scale}; allowed: 0 to {MAX_NOISE_SCALE:g}")
+        if not 0 <= self.churn <= MAX_CHURN:
+            raise SamplerError(f"churn is {self.churn}; allowed: 0 to {MAX_CHURN:g}")
         if not 1 <= self.steps <= MAX_STEPS:
             raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
         if self.rounds < 1:
@@ -94,7 +97,7 @@ class SampleOptions:
 
     def to_chain_values(self) -> dict[str, Any]:
         """The same of backbones."""
-        names = ("start", "start_time", "kind", "steps", "schedule", "noise_scale")
+        names = ("start", "start_time", "kind", "steps", "schedule", "noise_scale", "churn")
         return {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
 
 

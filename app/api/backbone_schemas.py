@@ -13,7 +13,7 @@ from models.backbone import BackboneReport
 from models.data.motif import LIMIT_BYTES
 from models.data.peptides import FOLD_CLASSES
 from models.draws import MAX_SEED
-from models.options import MAX_NOISE_SCALE, MAX_STEPS
+from models.options import MAX_CHURN, MAX_NOISE_SCALE, MAX_STEPS
 
 LONGEST = 10_000  # residues in a request; the range of the model is narrower
 Length = Annotated[int, Field(ge=1, le=LONGEST)]
@@ -24,10 +24,17 @@ class BackboneSampler(Body):
     """How to go from noise to backbones."""
 
     kind: Literal["ode", "heun", "sde"] = Field("sde", description="Euler, Heun, or Langevin steps.")
-    steps: int = Field(100, ge=1, le=MAX_STEPS, description="More steps cost more time in proportion.")
-    schedule: Literal["uniform", "quadratic", "log"] = Field("uniform", description="Time grid.")
+    steps: int = Field(200, ge=1, le=MAX_STEPS, description="More steps cost more time in proportion.")
+    schedule: Literal["uniform", "quadratic", "log"] = Field("log", description="Time grid.")
     noise_scale: float = Field(
         0.5, ge=0, le=MAX_NOISE_SCALE, description="Only of `sde`: the less noise, the more regular and alike."
+    )
+    churn: float = Field(
+        20.0,
+        ge=0,
+        le=MAX_CHURN,
+        description="Only of `sde`: how strongly noise and score act. It mends errors of the network, and needs more "
+        "steps the larger it is.",
     )
 
 
@@ -168,6 +175,7 @@ class BackboneSampling(BaseModel):
     steps: int
     schedule: str
     noise_scale: float
+    churn: float
 
 
 class BackbonesResponse(BaseModel):

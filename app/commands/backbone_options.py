@@ -29,6 +29,10 @@ NoiseScale = Annotated[
         "--noise-scale", min=0, rich_help_panel=_PANEL, help="Of the sde: the less, the more regular and alike."
     ),
 ]
+Churn = Annotated[
+    float,
+    typer.Option("--churn", min=0, rich_help_panel=_PANEL, help="Of the sde: how strongly noise and score act."),
+]
 Residue = Annotated[str, typer.Option("--residue", rich_help_panel=_PANEL, help="Name of all residues: ALA or GLY.")]
 Idealise = Annotated[
     bool,
@@ -39,7 +43,7 @@ KeepFailed = Annotated[
 ]
 
 BACKBONES_ONLY = frozenset({
-    "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "residue", "idealise", "keep_failed",
+    "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "churn", "residue", "idealise", "keep_failed",
 })  # fmt: skip
 MOLECULES_ONLY = frozenset({
     "source", "start", "start_time", "tries", "stereo", "max_stereoisomers", "relax", "energies", "prune_rmsd", "rank",

@@ -64,14 +64,27 @@ def test_folder_holds_a_file_for_each_backbone_and_a_table(call, here):
 
 
 def test_backbones_are_those_of_the_library(call, here, tiny_weights):
-    words = ("--helix", ".5", "--fold", "a", "--secondary", "H" * 14, "--noise-scale", ".4", "--schedule", "log")
+    words = (
+        "--helix",
+        ".5",
+        "--fold",
+        "a",
+        "--secondary",
+        "H" * 14,
+        "--noise-scale",
+        ".4",
+        "--schedule",
+        "quadratic",
+        "--churn",
+        "3",
+    )
     assert call("--length", "14", "-n", "2", "-o", "out.bcif", "--no-idealise", *words, *QUICK)[0] == 0
     found = get_structure(BinaryCIFFile.read(io.BytesIO((here / "out.bcif").read_bytes()))).coord
     from models.data.blueprints import Wish
 
     blueprint = build_blueprint("x", 14, Wish(0.5, None, "a", "H" * 14), keep_failed=True, idealise=False)
     model = load_model("backbones-small", tiny_weights, torch.device("cpu"))
-    options = SampleOptions(kind="sde", steps=4, noise_scale=0.4, schedule="log")
+    options = SampleOptions(kind="sde", steps=4, noise_scale=0.4, schedule="quadratic", churn=3.0)
     (made,) = pipeline.generate(model, [blueprint], [2], [1], options)
     expected = np.stack([sample.coordinates.reshape(-1, 3) for sample in made.samples])
     np.testing.assert_allclose(found, expected, atol=5e-3)
