@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -151,6 +152,10 @@ def sample(
     secondary: backbone_options.Secondary = None,
     noise_scale: backbone_options.NoiseScale = 0.5,
     churn: backbone_options.Churn = 20.0,
+    structure: backbone_options.Template = None,
+    chain: backbone_options.ChainName = None,
+    t: backbone_options.Share = 0.0,
+    fixed: backbone_options.Fixed = None,
     residue: backbone_options.Residue = "ALA",
     idealise: backbone_options.Idealise = True,
     keep_failed: backbone_options.KeepFailed = False,
@@ -176,14 +181,19 @@ def sample(
 
     `shapespace sample --length 100 --helix .4 -n 8 -o out_dir`
     """
-    if (source is None) == (lengths is None):
-        raise typer.BadParameter("give either molecules or --length", param_hint="SOURCE")
+    if (source is None) == (lengths is None and structure is None):
+        raise typer.BadParameter("give either molecules or --length or --structure", param_hint="SOURCE")
+    if structure is not None and not (t or fixed):
+        raise typer.BadParameter("it has no use without --t above 0 or --fixed", param_hint="--structure")
+    if structure is None and (t or fixed):
+        raise typer.BadParameter("--t and --fixed need it", param_hint="--structure")
     backbone_options.check_options(context, source is None)
     if source is None:
         from app.commands import sample_backbones
 
         wish = {"helix": helix, "strand": strand, "fold": fold, "secondary": secondary}
         task = sample_backbones.Task(tuple(lengths or ()), count, seed, wish, residue, idealise, keep_failed)
+        task = replace(task, structure=structure, chain=chain, t=t, fixed=tuple(fixed or ()))
         path = {
             "kind": kind or "sde", "steps": steps or 200, "schedule": schedule or "log", "noise_scale": noise_scale,
             "churn": churn,

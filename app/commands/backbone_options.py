@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +34,23 @@ Churn = Annotated[
     float,
     typer.Option("--churn", min=0, rich_help_panel=_PANEL, help="Of the sde: how strongly noise and score act."),
 ]
+Template = Annotated[
+    Path | None,
+    typer.Option("--structure", rich_help_panel=_PANEL, help="PDB, mmCIF or BinaryCIF file for --t and --fixed."),
+]
+ChainName = Annotated[
+    str | None, typer.Option("--chain", rich_help_panel=_PANEL, help="Its chain, where there are several.")
+]
+Share = Annotated[
+    float,
+    typer.Option(
+        "--t", min=0, rich_help_panel=_PANEL, help="Share of the structure at the start, below 1; 0 begins at noise."
+    ),
+]
+Fixed = Annotated[
+    list[str] | None,
+    typer.Option("--fixed", rich_help_panel=_PANEL, help="Residues that keep their shape: A10-20; may be repeated."),
+]
 Residue = Annotated[str, typer.Option("--residue", rich_help_panel=_PANEL, help="Name of all residues: ALA or GLY.")]
 Idealise = Annotated[
     bool,
@@ -43,7 +61,8 @@ KeepFailed = Annotated[
 ]
 
 BACKBONES_ONLY = frozenset({
-    "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "churn", "residue", "idealise", "keep_failed",
+    "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "churn",
+    "structure", "chain", "t", "fixed", "residue", "idealise", "keep_failed",
 })  # fmt: skip
 MOLECULES_ONLY = frozenset({
     "source", "start", "start_time", "tries", "stereo", "max_stereoisomers", "relax", "energies", "prune_rmsd", "rank",

@@ -34,6 +34,10 @@ class Task:
         residue: Name of all residues.
         idealise: Whether bonds and angles are brought to their ideal values.
         keep_failed: Whether what fails the checks is kept.
+        structure: File to begin at, or to take fixed residues from; sets the length.
+        chain: Its chain; None where there is only one.
+        t: Share of the structure where paths begin; 0 begins at noise.
+        fixed: Residues that keep their shape; see `models.data.motif.read_template`.
     """
 
     lengths: tuple[int, ...]
@@ -43,6 +47,10 @@ class Task:
     residue: str = "ALA"
     idealise: bool = True
     keep_failed: bool = False
+    structure: Path | None = None
+    chain: str | None = None
+    t: float = 0.0
+    fixed: tuple[str, ...] = ()
 
 
 def run(
@@ -65,25 +73,40 @@ def run(
 
     from app.main import load
     from models.data.blueprints import Wish, build_blueprint, name_lengths
+    from models.data.motif import read_template
+    from models.data.structures import LIMIT_BYTES
     from models.draws import spread_seeds
     from models.export.polymer import check_residue
-    from models.options import SampleOptions
+    from models.options import STRUCTURE, SampleOptions
     from models.pipeline import generate
 
     check_residue(task.residue)
-    options = SampleOptions(**sampling, half=settings.half)
+    begin: dict[str, Any] = {"start": STRUCTURE, "start_time": task.t} if task.t else {}
+    options = SampleOptions(**sampling, **begin, half=settings.half)
+    template = read_template(task.structure, task.chain, task.fixed, LIMIT_BYTES) if task.structure else None
+    lengths = task.lengths or ((len(template),) if template else ())
+    x = template.coordinates if template else None
     wish = Wish(**task.wish)
     blueprints = [
-        build_blueprint(name, length, wish, keep_failed=task.keep_failed, idealise=task.idealise)
-        for name, length in zip(name_lengths(task.lengths), task.lengths, strict=True)
+        build_blueprint(
+            name,
+            length,
+            wish,
+            x if task.t else None,
+            template.fixed if template else None,
+            x if task.fixed else None,
+            task.keep_failed,
+            task.idealise,
+        )
+        for name, length in zip(name_lengths(lengths), lengths, strict=True)
     ]
     with console.status("loading the model"):
         model = load(settings.model_copy(update={"model": settings.backbone_model}))
-        for length in task.lengths:
+        for length in lengths:
             model.check_length(length)
         model.check_sampler(options.kind)
     seed = secrets.randbelow(2**32) if task.seed is None else task.seed
-    counts, seeds = [task.count] * len(blueprints), spread_seeds(task.lengths, seed, task.count)
+    counts, seeds = [task.count] * len(blueprints), spread_seeds(lengths, seed, task.count)
     stop = Event()
     signal.signal(signal.SIGINT, lambda number, frame: stop.set())  # Ctrl-C keeps what is finished
     columns = (TextColumn("backbones"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -102,6 +102,18 @@ def test_every_output_is_written(call, here, out, format_name):
         assert gemmi.read_structure(str(here / out))[0]["A"][0].name == "GLY"
 
 
+def test_structure_gives_start_motif_and_length(call, here, chain_text):
+    (here / "in.pdb").write_text(chain_text)
+    words = ("--structure", "in.pdb", "--fixed", "A10-20", "--t", ".5")
+    code, printed, said = call(*words, "-n", "2", "-o", "out", *QUICK)
+    assert code == 0, said
+    rows = list(csv.DictReader((here / "out" / "quality.csv").read_text().splitlines()))
+    assert [row["length"] for row in rows] == ["30", "30"]
+    assert all(float(row["motif_rmsd_ang"]) < 1e-3 for row in rows)
+    assert json.loads((here / "out" / "manifest.json").read_text())["sampling"]["start_time"] == 0.5
+    assert "0.00" in printed
+
+
 def test_what_fails_is_missing_and_is_code_1(call, here, monkeypatch):
     monkeypatch.setattr("models.backbone_draws.BackboneDraws.check", lambda self, paths: ["clash"] * len(paths))
     code, printed, said = call("--length", "12", "-n", "2", "-o", "out", "--steps", "1", "--seed", "1")
@@ -133,6 +145,9 @@ def test_interrupt_keeps_what_is_finished(call, here, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
+        (("--structure", "in.pdb", "-o", "out"), "no use without --t above 0 or --fixed"),
+        (("--length", "20", "--fixed", "A1-5", "-o", "out"), "--t and --fixed need it"),
+        (("--structure", "in.pdb", "--t", ".5", "-o", "out"), "no structure file at in.pdb"),
         (("-o", "out"), "give either molecules or --length"),
         (("CCO", "--length", "20", "-o", "out"), "give either molecules or --length"),
         (("--length", "20", "-o", "out", "--relax", "mmff94s"), "no meaning for backbones"),
