@@ -14,6 +14,9 @@ STEPS = {"noise": 50, "etkdg": 5, "mmff94s": 5}  # of molecules, where nothing e
 STRUCTURE = "structure"  # paths of backbones that begin at a structure the caller gives
 START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
 MAX_TRIES = 32
+CHAIN_STEPS = 200  # of backbones, where nothing else is asked for
+CHAIN_CHURN = 0.1  # for each step, likewise
+_MOST_CHURN = {"log": 0.2, "quadratic": 0.05, "uniform": 0.04}  # for each step: steps that go further overshoot
 MAX_NOISE_SCALE = 2.0
 MAX_CHURN = 100.0
 
@@ -114,6 +117,24 @@ def build_options(
     return SampleOptions(
         start=start, steps=STEPS.get(start, 1) if steps is None else steps, start_time=start_time, **rest
     )
+
+
+def build_chain_options(
+    kind: str = "sde", steps: int | None = None, schedule: str = "log", churn: float | None = None, **rest: Any
+) -> SampleOptions:
+    """Options for backbones, with defaults that were chosen on validation chains.
+
+    Raises:
+        SamplerError: As for `SampleOptions`, or more churn than the steps can follow.
+    """
+    steps = CHAIN_STEPS if steps is None else steps
+    most = steps * _MOST_CHURN.get(schedule, 0.0)
+    churn = min(CHAIN_CHURN * steps, most / 2) if churn is None else churn
+    if kind == "sde" and churn > most:
+        raise SamplerError(
+            f"churn is {churn:g} with {steps} steps of the grid {schedule!r}; allowed: 0 to {most:g}, or more steps"
+        )
+    return SampleOptions(kind=kind, steps=steps, schedule=schedule, churn=churn if kind == "sde" else 1.0, **rest)
 
 
 def from_noise(options: SampleOptions) -> SampleOptions:

@@ -3,7 +3,16 @@ from dataclasses import replace
 import pytest
 
 from models.errors import SamplerError
-from models.options import DEFAULT_START, MAX_STEPS, START_TIME, STARTS, STEPS, SampleOptions, build_options
+from models.options import (
+    DEFAULT_START,
+    MAX_STEPS,
+    START_TIME,
+    STARTS,
+    STEPS,
+    SampleOptions,
+    build_chain_options,
+    build_options,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +74,24 @@ def test_shared_part_leaves_out_what_each_path_has_for_itself():
         assert replace(cold, **changes).shared != cold.shared
     noisy = replace(cold, kind="sde")
     assert replace(noisy, noise_scale=0.1).shared != noisy.shared
+
+
+def test_backbones_take_the_churn_that_their_steps_can_follow():
+    assert (build_chain_options().steps, build_chain_options().churn, build_chain_options().schedule) == (
+        200,
+        20.0,
+        "log",
+    )
+    assert build_chain_options(steps=50).churn == 5.0
+    assert build_chain_options(steps=100, schedule="uniform").churn == 2.0
+    assert build_chain_options(kind="ode").churn == 1.0
+    assert build_chain_options(steps=100, churn=0.0).churn == 0.0
+    with pytest.raises(SamplerError, match="churn is 30 with 100 steps of the grid 'log'; allowed: 0 to 20"):
+        build_chain_options(steps=100, churn=30.0)
+    with pytest.raises(SamplerError, match="unknown sampler"):
+        build_chain_options(kind="euler")
+
+
+def test_churn_is_not_below_zero():
+    with pytest.raises(SamplerError, match="churn is -1"):
+        build_chain_options(churn=-1.0)
