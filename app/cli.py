@@ -151,7 +151,7 @@ def sample(
     fold: backbone_options.Fold = None,
     secondary: backbone_options.Secondary = None,
     noise_scale: backbone_options.NoiseScale = 0.5,
-    churn: backbone_options.Churn = 20.0,
+    churn: backbone_options.Churn = None,
     structure: backbone_options.Template = None,
     chain: backbone_options.ChainName = None,
     t: backbone_options.Share = 0.0,
@@ -195,7 +195,7 @@ def sample(
         task = sample_backbones.Task(tuple(lengths or ()), count, seed, wish, residue, idealise, keep_failed)
         task = replace(task, structure=structure, chain=chain, t=t, fixed=tuple(fixed or ()))
         path = {
-            "kind": kind or "sde", "steps": steps or 200, "schedule": schedule or "log", "noise_scale": noise_scale,
+            "kind": kind or "sde", "steps": steps, "schedule": schedule or "log", "noise_scale": noise_scale,
             "churn": churn,
         }  # fmt: skip
         raise typer.Exit(sample_backbones.run(task, out, path, file_format, weights, model, device))

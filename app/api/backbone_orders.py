@@ -19,7 +19,7 @@ from models.data.blueprints import Wish, build_blueprint, name_lengths
 from models.data.motif import Template
 from models.draws import spread_seeds
 from models.export.backbone_formats import BACKBONE_FORMATS
-from models.options import STRUCTURE, SampleOptions
+from models.options import STRUCTURE, SampleOptions, build_chain_options
 from models.weights import Model
 
 BACKBONES = "backbones"  # name of their model in the engine
@@ -135,7 +135,7 @@ def read_options(body: BackbonesRequest, settings: Settings) -> SampleOptions:
     begin: dict[str, Any] = {}
     if body.start is not None and body.start.t:
         begin = {"start": STRUCTURE, "start_time": body.start.t}
-    return SampleOptions(**body.sampler.model_dump(), **begin, half=settings.half)
+    return build_chain_options(**body.sampler.model_dump(), **begin, half=settings.half)
 
 
 def read_lengths(body: BackbonesRequest, template: Template | None) -> list[int]:

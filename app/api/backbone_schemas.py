@@ -29,12 +29,12 @@ class BackboneSampler(Body):
     noise_scale: float = Field(
         0.5, ge=0, le=MAX_NOISE_SCALE, description="Only of `sde`: the less noise, the more regular and alike."
     )
-    churn: float = Field(
-        20.0,
+    churn: float | None = Field(
+        None,
         ge=0,
         le=MAX_CHURN,
-        description="Only of `sde`: how strongly noise and score act. It mends errors of the network, and needs more "
-        "steps the larger it is.",
+        description="Only of `sde`: how strongly noise and score act. It mends errors of the network, and needs "
+        "steps: on the grid `log` a tenth of their number by default, and at most a fifth.",
     )
 
 

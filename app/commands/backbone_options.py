@@ -31,8 +31,14 @@ NoiseScale = Annotated[
     ),
 ]
 Churn = Annotated[
-    float,
-    typer.Option("--churn", min=0, rich_help_panel=_PANEL, help="Of the sde: how strongly noise and score act."),
+    float | None,
+    typer.Option(
+        "--churn",
+        min=0,
+        rich_help_panel=_PANEL,
+        help="Of the sde: how strongly noise and score act.",
+        show_default="a tenth of the steps",
+    ),
 ]
 Template = Annotated[
     Path | None,

@@ -26,7 +26,10 @@ def backbones(
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps.")] = 200,
     schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "log",
     noise_scale: Annotated[float, typer.Option(min=0, help="Of the sde.")] = 0.5,
-    churn: Annotated[float, typer.Option(min=0, help="Of the sde: how strongly noise and score act.")] = 20.0,
+    churn: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of the sde: how strongly noise and score act.", show_default="a tenth of the steps"),
+    ] = None,
     idealise: Annotated[bool, typer.Option(help="Bring bonds and angles to ideal values, as when served.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     edges: Annotated[
@@ -81,10 +84,10 @@ def backbones(
         return
     from app.commands.evaluate import choose_model
     from app.settings import default_weights_dir
-    from models.options import SampleOptions
+    from models.options import build_chain_options
     from models.weights import pick_device
 
-    options = SampleOptions(kind=sampler, steps=steps, schedule=schedule, noise_scale=noise_scale, churn=churn)
+    options = build_chain_options(sampler, steps, schedule, churn, noise_scale=noise_scale)
     chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
     asked = [int(length) for length in command.parse_numbers(lengths, "--lengths")]
     command.run_model(data, chosen, options, asked, count, idealise, config, out)

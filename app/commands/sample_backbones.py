@@ -62,7 +62,7 @@ def run(
     model_name: str | None,
     device: str | None,
 ) -> int:
-    """Sample backbones and write them to `out`; `sampling` is for `SampleOptions`.
+    """Sample backbones and write them to `out`; `sampling` is for `build_chain_options`.
 
     Returns:
         Exit code: 0 when every backbone was made, 1 when something is missing.
@@ -77,12 +77,12 @@ def run(
     from models.data.structures import LIMIT_BYTES
     from models.draws import spread_seeds
     from models.export.polymer import check_residue
-    from models.options import STRUCTURE, SampleOptions
+    from models.options import STRUCTURE, build_chain_options
     from models.pipeline import generate
 
     check_residue(task.residue)
     begin: dict[str, Any] = {"start": STRUCTURE, "start_time": task.t} if task.t else {}
-    options = SampleOptions(**sampling, **begin, half=settings.half)
+    options = build_chain_options(**sampling, **begin, half=settings.half)
     template = read_template(task.structure, task.chain, task.fixed, LIMIT_BYTES) if task.structure else None
     lengths = task.lengths or ((len(template),) if template else ())
     x = template.coordinates if template else None

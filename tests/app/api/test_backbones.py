@@ -18,7 +18,7 @@ from app.engine.lane import Lane
 from app.intake.templating import Templating
 from models.data.blueprints import build_blueprint
 from models.export.backbone_formats import BACKBONE_FORMATS
-from models.options import SampleOptions
+from models.options import build_chain_options
 from models.pipeline import generate
 
 MEDIA = {name: file_format.media_type for name, file_format in BACKBONE_FORMATS.items()}
@@ -123,7 +123,7 @@ def test_structures_are_those_of_the_library(ask_backbones, chain_client):
     (result,) = answer_of(ask_backbones(20, format="json", num_samples=3, seed=5)).results
     model = chain_client.app.state.engine.served["backbones"].model
     blueprint = build_blueprint("x", 20, keep_failed=True)
-    (expected,) = generate(model, [blueprint], [3], [5], SampleOptions(kind="sde", steps=4, schedule="log", churn=20.0))
+    (expected,) = generate(model, [blueprint], [3], [5], build_chain_options(steps=4))
     assert [sample.seed for sample in result.samples] == [sample.seed for sample in expected.samples]
     x = np.stack([sample.coordinates for sample in expected.samples])
     np.testing.assert_allclose(shapes(result), x - x.mean((1, 2), keepdims=True), atol=5e-3)
@@ -148,7 +148,7 @@ def test_drawn_seed_is_returned(ask_backbones):
 
 
 def test_answer_says_how_it_was_sampled(ask_backbones):
-    body = {"kind": "sde", "steps": 3, "noise_scale": 0.45, "churn": 3.0}
+    body = {"kind": "sde", "steps": 3, "noise_scale": 0.45, "churn": 0.3}
     sampling = answer_of(ask_backbones(12, num_samples=1, sampler=body)).sampling
     assert sampling.model_dump() == {"start": "noise", "start_time": None, "schedule": "log", **body}
 

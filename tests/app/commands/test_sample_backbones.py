@@ -76,7 +76,7 @@ def test_backbones_are_those_of_the_library(call, here, tiny_weights):
         "--schedule",
         "quadratic",
         "--churn",
-        "3",
+        ".1",
     )
     assert call("--length", "14", "-n", "2", "-o", "out.bcif", "--no-idealise", *words, *QUICK)[0] == 0
     found = get_structure(BinaryCIFFile.read(io.BytesIO((here / "out.bcif").read_bytes()))).coord
@@ -84,7 +84,7 @@ def test_backbones_are_those_of_the_library(call, here, tiny_weights):
 
     blueprint = build_blueprint("x", 14, Wish(0.5, None, "a", "H" * 14), keep_failed=True, idealise=False)
     model = load_model("backbones-small", tiny_weights, torch.device("cpu"))
-    options = SampleOptions(kind="sde", steps=4, noise_scale=0.4, schedule="quadratic", churn=3.0)
+    options = SampleOptions(kind="sde", steps=4, noise_scale=0.4, schedule="quadratic", churn=0.1)
     (made,) = pipeline.generate(model, [blueprint], [2], [1], options)
     expected = np.stack([sample.coordinates.reshape(-1, 3) for sample in made.samples])
     np.testing.assert_allclose(found, expected, atol=5e-3)
