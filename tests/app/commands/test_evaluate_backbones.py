@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 from safetensors.torch import save_file
 
 from app.cli import main
@@ -47,6 +48,7 @@ def test_command_writes_record_page_and_picture(samples, tmp_path, monkeypatch):
     assert record["settings"]["noises_ang"] == [0.5] and len(record["data"]["sha256"]) == 64
     assert (out / "backbones.md").read_text().startswith("# Evaluation of backbones")
     assert (out / "backbones.png").stat().st_size > 10_000
+    assert imread(out / "gallery.png")[..., :3].min() < 0.5
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from structlog.testing import capture_logs
+from structlog.testing import CapturingLogger
 
 from app.intake.child import Child
 from app.intake.job import Job, Loss
@@ -162,11 +162,12 @@ def test_child_that_was_stopped_does_not_outlive_its_parent(patient):
 
 def test_child_that_ends_while_it_loads_is_replaced_after_pauses_that_grow(monkeypatch):
     monkeypatch.setattr("app.intake.child._PAUSE_S", 0.01)
+    logger = CapturingLogger()  # capture_logs() finds nothing once another test has configured structlog
+    monkeypatch.setattr("app.intake.child.log", logger)
     child = Child(60)  # MB, too little for what it loads
-    with capture_logs() as logs:
-        assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")
-    told = [(line["times"], line["pause_s"]) for line in logs if line["event"] == "child_ended_at_start"]
-    assert told == [(1, 0.01), (2, 0.02), (3, 0.04)]
+    assert child.ask(Call(os.getpid), 1.0) == Loss("unavailable")
+    told = [(call.args, call.kwargs["times"], call.kwargs["pause_s"]) for call in logger.calls]
+    assert told == [(("child_ended_at_start",), k, pause) for k, pause in ((1, 0.01), (2, 0.02), (3, 0.04))]
     child.memory_mb = 1000
     assert child.ask(Call(partial(max, 3, 4)), 1.0) == 4
     assert child._stillborn == 0
