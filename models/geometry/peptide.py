@@ -17,7 +17,7 @@ CA_STEP_ANG = 3.80
 # ten of its five heavy atoms.  Engh and Huber 1991.
 _WITHIN = ((N, CA, 1.459), (CA, C, 1.525), (C, O, 1.231), (N, C, 2.461), (CA, O, 2.401))
 _ACROSS = ((C, N, 1.331), (CA, N, 2.435), (O, N, 2.250), (C, CA, 2.433), (O, CA, 2.776), (CA, CA, CA_STEP_ANG))
-_NEAREST_ANG = {2: 5.0, 3: 4.2}  # CA so many places apart come no closer; what is further apart, as 3
+_NEAREST_ANG = {2: 4.8, 3: 3.5}  # CA so many places apart come no closer; what is further apart, as 3
 _BEND = 0.3  # strength of N-C, the angle at CA, which nature leaves some freedom
 _TIE = 0.02  # pull towards where a point was, of the strength of a bond
 _ROUNDS = 150
