@@ -97,7 +97,7 @@ def _evaluate(
 
 def _draw_sound(group: Group, folder: Path) -> None:
     """A picture of the first sound samples of each length, as many of each as there is room for."""
-    sound = group.only(measure(group).passed)
+    sound = group.only(measure(group).passed.tolist())
     lengths = np.unique(sound.lengths)
     each = _PICTURED // max(1, len(lengths))
     chains = [chain for n in lengths for chain in sound.between(int(n), int(n) + 1).chains[:each]]

@@ -51,7 +51,7 @@ def _draw(axis, alpha: np.ndarray) -> None:  # type: ignore[no-untyped-def]
     colours = [tuple(1 - (1 - c) * (0.45 + 0.55 * light[k]) for c in _COLOURS[letters[k]]) for k in order]
     axis.add_collection(
         LineCollection(
-            segments[order], colors=colours, linewidths=[_WIDTHS[letters[k]] for k in order], capstyle="round"
+            list(segments[order]), colors=colours, linewidths=[_WIDTHS[letters[k]] for k in order], capstyle="round"
         )
     )
     axis.autoscale()
