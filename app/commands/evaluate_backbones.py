@@ -114,6 +114,11 @@ def write(record: dict[str, Any], folder: Path) -> None:
     console.print(f"wrote {NAME}.json, {NAME}.md and {NAME}.png to {folder}")
 
 
+def said(words: Sequence[str]) -> list[str]:
+    """The command as it was given; of absolute paths only the name, since the rest is of one machine."""
+    return ["shapespace", *(Path(word).name if Path(word).is_absolute() else word for word in words)]
+
+
 def parse_numbers(text: str, option: str) -> tuple[float, ...]:
     """Numbers from `.3,.6`.
 
@@ -130,7 +135,7 @@ def _provenance(data: Path, source: dict[str, Any], config: BackboneConfig, devi
     """When, where and with what something is measured."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["shapespace", *sys.argv[1:]],
+        "command": said(sys.argv[1:]),
         "versions": {"shapespace": __version__, **{name: _version(name) for name in _PACKAGES}},
         "machine": describe_machine(device),
         "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest()},

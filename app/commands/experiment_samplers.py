@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from app.commands.evaluate import console, describe, progress_bars
+from app.commands.evaluate_backbones import said
 from app.commands.machine import describe_machine
 from models.data.backbones import read_backbones
 from models.evaluation.tables import plain
@@ -45,7 +46,7 @@ def run(
     record = plain(
         {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": ["shapespace", *sys.argv[1:]],
+            "command": said(sys.argv[1:]),
             "machine": describe_machine(torch.device("cpu")),
             "model": describe(model),
             "data": {"file": data.name, "sha256": sha256(data.read_bytes()).hexdigest()},

@@ -111,3 +111,9 @@ def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch)
     assert [row["name"] for row in record["rows"]] == ["validation chains", "(0.3,) [7]"]
     assert record["settings"] == {"lengths": [94], "of_each_length": 2, "seed": 0}
     assert "(0.3,) [7]" in (out / "samplers.md").read_text()
+
+
+def test_record_does_not_name_folders_of_this_machine():
+    assert command.said(["evaluate", "--data", "/home/me/set.npz", "--out", "out/x"]) == [
+        "shapespace", "evaluate", "--data", "set.npz", "--out", "out/x",
+    ]  # fmt: skip
