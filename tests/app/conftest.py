@@ -95,6 +95,7 @@ def small_settings(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> S
     """Limits low enough to be broken cheaply."""
     return Settings(
         weights_dir=weights,
+        backbone_model="",  # which has a service of its own
         state_dir=tmp_path_factory.mktemp("state"),
         device="cpu",
         threads=1,
