@@ -402,7 +402,8 @@ def test_stream_whose_reader_is_gone_ends(tools, quick_app, listen):
         path = submit(client)
         end, before = time.monotonic() + 60, -1
         with client.stream("GET", f"{path}/events") as stream:
-            next(stream.iter_lines())
+            lines = stream.iter_lines()  # held: a reader that is collected closes the stream
+            next(lines)
             while not looks:
                 assert time.monotonic() < end
                 time.sleep(0.01)
