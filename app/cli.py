@@ -587,7 +587,8 @@ experiment_cli = typer.Typer(
     no_args_is_help=True,
 )
 cli.add_typer(experiment_cli, name="experiment")
-experiment_cli.command("samplers")(backbone_verbs.samplers)
+for comparing in (backbone_verbs.samplers, backbone_verbs.losses):
+    experiment_cli.command()(comparing)
 
 
 @experiment_cli.command("symmetry")

@@ -7,6 +7,23 @@ from typing import Annotated
 
 import typer
 
+Weights = Annotated[
+    Path | None, typer.Option(help="Folder with registry.json and the weights.", show_default="weights")
+]
+Lengths = Annotated[str, typer.Option(help="Lengths to sample, with commas between.")]
+Count = Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples of each length.")]
+Sampler = Annotated[str, typer.Option(help="ode, heun or sde.")]
+Steps = Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps.")]
+Schedule = Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")]
+NoiseScale = Annotated[float, typer.Option(min=0, help="Of the sde.")]
+Churn = Annotated[
+    float | None,
+    typer.Option(min=0, help="Of the sde: how strongly noise and score act.", show_default="a tenth of the steps"),
+]
+Idealise = Annotated[bool, typer.Option(help="Bring bonds and angles to ideal values, as when served.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes torch's default.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+
 
 def backbones(
     data: Annotated[Path, typer.Option(help="Set of backbones (npz) with training, validation and test chains.")],
@@ -16,22 +33,20 @@ def backbones(
         typer.Option(help="Samples: npz file with arrays x_<length> [S, L, 4, 3], PDB or mmCIF file, or a folder."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Or a registered model that is sampled.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Folder with registry.json and the weights.", show_default="weights")
-    ] = None,
+    weights: Weights = None,
     run: Annotated[Path | None, typer.Option(help="Or the folder of a training run that is sampled.")] = None,
-    lengths: Annotated[str, typer.Option(help="Lengths to sample, with commas between.")] = "64,100",
-    count: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples of each length.")] = 64,
-    sampler: Annotated[str, typer.Option(help="ode, heun or sde.")] = "sde",
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps.")] = 200,
-    schedule: Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")] = "log",
-    noise_scale: Annotated[float, typer.Option(min=0, help="Of the sde.")] = 0.5,
-    churn: Annotated[
-        float | None,
-        typer.Option(min=0, help="Of the sde: how strongly noise and score act.", show_default="a tenth of the steps"),
-    ] = None,
-    idealise: Annotated[bool, typer.Option(help="Bring bonds and angles to ideal values, as when served.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    lengths: Lengths = "64,100",
+    count: Count = 64,
+    sampler: Sampler = "sde",
+    steps: Steps = 200,
+    schedule: Schedule = "log",
+    noise_scale: NoiseScale = 0.5,
+    churn: Churn = None,
+    off_quotient: Annotated[
+        bool, typer.Option("--plain", help="Sample plain coordinates, not on the quotient; for runs with loss plain.")
+    ] = False,
+    idealise: Idealise = True,
+    device: Device = "auto",
     edges: Annotated[
         str, typer.Option(help="First length of each bin, and the end, with commas between.")
     ] = "40,56,72,90,112,144,180,224,257",
@@ -78,7 +93,7 @@ def backbones(
         seed,
     )
     if samples is not None:
-        if model is not None or run is not None:
+        if model is not None or run is not None or off_quotient:
             raise typer.BadParameter("give either samples or a model to sample", param_hint="--samples")
         command.run(data, samples, config, out)
         return
@@ -87,7 +102,7 @@ def backbones(
     from models.options import build_chain_options
     from models.weights import pick_device
 
-    options = build_chain_options(sampler, steps, schedule, churn, noise_scale=noise_scale)
+    options = build_chain_options(sampler, steps, schedule, churn, noise_scale=noise_scale, quotient=not off_quotient)
     chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
     asked = [int(length) for length in command.parse_numbers(lengths, "--lengths")]
     command.run_model(data, chosen, options, asked, count, idealise, config, out)
@@ -115,18 +130,16 @@ def samplers(
     data: Annotated[Path, typer.Option(help="Set of backbones (npz) with validation chains.")],
     out: Annotated[Path, typer.Option(help="Folder for samplers.json and samplers.md.")],
     model: Annotated[str | None, typer.Option(help="Registered model.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Folder with registry.json and the weights.", show_default="weights")
-    ] = None,
+    weights: Weights = None,
     run: Annotated[Path | None, typer.Option(help="Or the folder of a training run.")] = None,
-    lengths: Annotated[str, typer.Option(help="Lengths to sample, with commas between.")] = "64",
-    count: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples of each length.")] = 32,
+    lengths: Lengths = "64",
+    count: Count = 32,
     noise_scales: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = ".2,.35,.5,.7,1",
     steps: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = "25,50,100,400",
     churns: Annotated[str, typer.Option(help="Of the sde, with commas between.")] = "1,5,10,40",
     seed: Annotated[int, typer.Option(min=0, help="Of the first sample of each row.")] = 0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes torch's default.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    threads: Threads = 0,
+    device: Device = "auto",
 ) -> None:
     """What does each setting of the sampler do to backbones?
 
@@ -150,3 +163,40 @@ def samplers(
     counts = [int(number) for number in parse_numbers(steps, "--steps")]
     scales, mixed = parse_numbers(noise_scales, "--noise-scales"), parse_numbers(churns, "--churns")
     command.run(data, chosen, asked, count, scales, counts, mixed, seed, out)
+
+
+def losses(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of training runs, compared with the first of them.")],
+    data: Annotated[Path, typer.Option(help="Set of backbones (npz) with validation chains.")],
+    out: Annotated[Path, typer.Option(help="Folder for losses.json and losses.md.")],
+    lengths: Lengths = "64,100",
+    count: Count = 64,
+    sampler: Sampler = "sde",
+    steps: Steps = 200,
+    schedule: Schedule = "log",
+    noise_scale: NoiseScale = 0.5,
+    churn: Churn = None,
+    idealise: Idealise = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first sample of each row and length.")] = 0,
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """What does the loss of the training do to backbones?  Compare runs that differ in it.
+
+    The same seeds of every run: those trained with the loss `quotient` are sampled on the quotient, others as plain
+    coordinates.  Each is measured beside validation chains, and its difference to the first run with an interval.
+
+    Example: `shapespace experiment losses runs/plain runs/quotient --data backbones.npz --out out/losses`
+    """
+    import torch
+
+    from app.commands import experiment_losses as command
+    from app.commands.evaluate_backbones import parse_numbers
+    from models.options import build_chain_options
+    from models.weights import pick_device
+
+    if threads:
+        torch.set_num_threads(threads)
+    options = build_chain_options(sampler, steps, schedule, churn, noise_scale=noise_scale)
+    asked = [int(length) for length in parse_numbers(lengths, "--lengths")]
+    command.run(runs, data, options, asked, count, idealise, seed, pick_device(device), out)

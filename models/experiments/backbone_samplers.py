@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from models.data.backbones import TEST, VALIDATION, BackboneSet
-from models.errors import DataError
-from models.evaluation.backbones.chains import Group, natives
-from models.evaluation.backbones.histograms import count
+from models.data.backbones import BackboneSet
+from models.evaluation.backbones.chains import Group
 from models.evaluation.backbones.model_draws import ModelDraws
 from models.evaluation.backbones.report import to_tables
-from models.evaluation.backbones.rows import NATIVES, describe, measure
+from models.evaluation.backbones.rows import measure
+from models.experiments.backbones import build_nature, to_page
 from models.options import SampleOptions
 from models.weights import Model
 
 BASE = SampleOptions(kind="sde", steps=200, schedule="log", noise_scale=0.5, churn=20.0)
-_NEAR = 16  # residues: validation chains of lengths so near to a sampled one are compared with
 
 
 @dataclass(frozen=True)
@@ -80,26 +78,17 @@ def compare_samplers(
     Raises:
         DataError: The set has no validation chains near these lengths.
     """
-    near = np.abs(chains.lengths[:, None] - np.array(lengths)).min(1) <= _NEAR
-    wanted = near & chains.core & (chains.split == VALIDATION)
-    if not wanted.any():
-        raise DataError(f"the set has no validation chains of about {', '.join(map(str, lengths))} residues")
-    reference = measure(natives(NATIVES, chains, wanted))
-    test = count(natives("test chains", chains, chains.split == TEST))
-    rows = [describe(reference, reference, test, itself=True)]
+    nature = build_nature(chains, lengths)
+    rows = [nature.describe(nature.validation)]
     for done, setting in enumerate(settings):
         on_progress("settings", done, len(settings))
         draw = ModelDraws(model, setting.options, idealise=setting.idealise)
         made = tuple(chain.astype(np.float64) for length in lengths for chain in draw(length, number, seed))
-        rows.append(describe(measure(Group(setting.name, made)), reference, test, itself=False))
+        rows.append(nature.describe(measure(Group(setting.name, made))))
     on_progress("settings", len(settings), len(settings))
     return {"rows": rows}
 
 
 def samplers_to_markdown(record: dict[str, Any]) -> str:
     """The page."""
-    lines = ["# Settings of the sampler of backbones", "", f"Command: `{' '.join(record['command'])}`", ""]
-    for key in ("model", "data", "machine", "settings"):
-        lines.append(f"- {key}: " + ", ".join(f"{name} {value}" for name, value in record[key].items()))
-    lines += [f"- date: {record['date']}", "", *to_tables(record["rows"]), "", record["rule"], ""]
-    return "\n".join(lines)
+    return to_page("Settings of the sampler of backbones", record, to_tables(record["rows"]))

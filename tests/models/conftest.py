@@ -11,6 +11,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from models.data import residues
 from models.data.backbones import BackboneSet, read_backbones
 from models.data.datasets import ReferenceMolecule
 from models.data.features import PAIR_SIZES, TOKEN_SIZES
@@ -107,6 +108,16 @@ def model_of() -> Callable[..., Model]:
         return build_model("tiny", module, training, {}, torch.device("cpu"))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def chain_model(tiny_config, shaken, model_of) -> Callable[..., Model]:
+    """A model of backbones that has learnt nothing: no draw of it passes the checks."""
+    config = tiny_config(
+        token_sizes=residues.TOKEN_SIZES, pair_sizes=residues.PAIR_SIZES, points_per_token=4, anchor=1,
+        offset_std_ang=1.05, noise_offset_std_ang=1.05, frames=True, local=True, noise_std_ang=7.5, data_std_ang=7.8,
+    )  # fmt: skip
+    return lambda seed=0: model_of(shaken(config, seed), "chain", "none")
 
 
 class Oracle:

@@ -130,11 +130,35 @@ def divergence_with_interval(
     if not counts.sum() or not reference.sum():
         return None
     pooled = reference.sum(0)
-    rows = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _RESAMPLES)
-    resampled = divergence(rows @ counts, pooled)
-    value = float(divergence(counts.sum(0), pooled))
+    resampled = divergence(_resamples(len(counts), seed) @ counts, pooled)
+    value, low, high = _around(float(divergence(counts.sum(0), pooled)), resampled)
+    return value, max(0.0, low), high
+
+
+def divergence_change(
+    counts: np.ndarray, base: np.ndarray, reference: np.ndarray, seed: int = 0
+) -> tuple[float, float, float] | None:
+    """Divergence of `counts` less that of `base`, and its 95 % bootstrap interval; None where one of them is empty.
+
+    Chain k of both has the same seed, so the two are resampled together; the interval is moved as that of
+    `divergence_with_interval`.  [M, K], [M, K], [M2, K]
+    """
+    if not counts.sum() or not base.sum() or not reference.sum():
+        return None
+    pooled, rows = reference.sum(0), _resamples(len(counts), seed)
+    resampled = divergence(rows @ counts, pooled) - divergence(rows @ base, pooled)
+    return _around(float(divergence(counts.sum(0), pooled) - divergence(base.sum(0), pooled)), resampled)
+
+
+def _resamples(count: int, seed: int) -> np.ndarray:
+    """How often each chain is in each resample.  [R, count]"""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
+
+
+def _around(value: float, resampled: np.ndarray) -> tuple[float, float, float]:
+    """A value and the interval of its resamples, moved by as much as their mean is off."""
     low, high = np.nanpercentile(resampled, INTERVAL_PERCENT) - (np.nanmean(resampled) - value)
-    return value, max(0.0, float(low)), float(high)
+    return value, float(low), float(high)
 
 
 def _angle_bin(angle: np.ndarray) -> np.ndarray:

@@ -14,6 +14,21 @@ from models.pipeline import generate
 from models.weights import Model
 
 
+@dataclass
+class DrawCount:
+    """Adds up what is done of a phase, and tells."""
+
+    phase: str
+    total: int
+    on_progress: Callable[[str, int, int], None]
+    done: int = 0
+
+    def __call__(self, count: int) -> None:
+        """So many more are made."""
+        self.done += count
+        self.on_progress(self.phase, self.done, self.total)
+
+
 @dataclass(frozen=True)
 class ModelDraws:
     """First draws of a model, whether they pass the checks or not.

@@ -11,7 +11,13 @@ import numpy as np
 
 from models.data.quality import measure_backbones
 from models.evaluation.backbones.chains import Group, per_length
-from models.evaluation.backbones.histograms import Counts, count, divergence_with_interval, rg_counts
+from models.evaluation.backbones.histograms import (
+    Counts,
+    count,
+    divergence_change,
+    divergence_with_interval,
+    rg_counts,
+)
 from models.evaluation.conformers import summarise
 
 SAMPLES, NATIVES, TRAINING = "samples", "validation chains", "training chains"
@@ -20,6 +26,7 @@ MEASURES = (
     "negative_phi", "rg_ratio",
 )  # fmt: skip
 LIKENESS = ("composition", "content", "torsions", "distances", "rg")
+TO_TEST = LIKENESS[:2]
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,7 @@ def describe(row: Measured, reference: Measured, test: Counts, itself: bool) -> 
         **{name: fields(values) for name, values in known.items()},
         "content": {letter: fields(column) for letter, column in zip("HEC", shares.T, strict=True)},
         "to_validation": None if itself else _likeness(row, reference),
-        "to_test": {
-            name: divergence_with_interval(getattr(row.counts, name), getattr(test, name))
-            for name in ("composition", "content")
-        },
+        "to_test": {name: divergence_with_interval(getattr(row.counts, name), getattr(test, name)) for name in TO_TEST},
         "histograms": {
             "torsions": row.counts.torsions.sum(0).tolist(),
             "distances": row.counts.distances.sum(0).tolist(),
@@ -94,11 +98,39 @@ def describe(row: Measured, reference: Measured, test: Counts, itself: bool) -> 
     }
 
 
+def describe_change(row: Measured, base: Measured, reference: Measured, test: Counts) -> dict[str, Any]:
+    """A row less another, chain by chain: means of the differences with their bootstrap intervals.
+
+    Chain k of both rows has the same length and seed.  Measures are over the chains that are finite in both.
+
+    Returns:
+        The fields of `describe` that have a difference, under the same names.
+    """
+    both = row.finite & base.finite
+    shares = row.counts.shares - base.counts.shares
+    looks, others, natural = (_looks(one) for one in (row, base, reference))
+    return {
+        "name": f"{row.group.name} less {base.group.name}",
+        "chains": len(row.group),
+        "passed": fields(row.passed.astype(np.float64) - base.passed),
+        "faults": {},
+        **{name: fields((values - base.values[name])[both]) for name, values in row.values.items()},
+        "content": {letter: fields(column) for letter, column in zip("HEC", shares.T, strict=True)},
+        "to_validation": {name: divergence_change(looks[name], others[name], natural[name]) for name in LIKENESS},
+        "to_test": {name: divergence_change(looks[name], others[name], getattr(test, name)) for name in TO_TEST},
+    }
+
+
 def _likeness(row: Measured, reference: Measured) -> dict[str, tuple[float, float, float] | None]:
     """Divergence of everything that is counted."""
-    pairs = {name: (getattr(row.counts, name), getattr(reference.counts, name)) for name in LIKENESS[:-1]}
-    pairs["rg"] = (rg_counts(row.values["rg_ratio"]), rg_counts(reference.values["rg_ratio"]))
-    return {name: divergence_with_interval(*pair) for name, pair in pairs.items()}
+    looks, natural = _looks(row), _looks(reference)
+    return {name: divergence_with_interval(looks[name], natural[name]) for name in LIKENESS}
+
+
+def _looks(row: Measured) -> dict[str, np.ndarray]:
+    """Everything that is counted, by the words of `LIKENESS`.  [M, K] each"""
+    counts = {name: getattr(row.counts, name) for name in LIKENESS[:-1]}
+    return {**counts, "rg": rg_counts(row.values["rg_ratio"])}
 
 
 def fields(values: Sequence[float] | np.ndarray) -> dict[str, Any] | None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -66,21 +67,25 @@ def run_folder(tmp_path):
     return folder
 
 
-def test_first_draws_of_a_model_are_measured_and_kept(run_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("plain", [(), ("--plain",)])
+def test_first_draws_of_a_model_are_measured_and_kept(run_folder, tmp_path, monkeypatch, plain):
     out = tmp_path / "out"
     words = ["evaluate", "backbones", "--data", str(DATA), "--run", str(run_folder), "--out", str(out), "-n", "2"]
     words += ["--lengths", "60,64", "--steps", "3", "--max-compared", "0", "--max-searched", "0", "--noise", ""]
-    assert call(monkeypatch, *words, "--seed", "7", "--device", "cpu") == 0
+    assert call(monkeypatch, *words, "--seed", "7", "--device", "cpu", *plain) == 0
     record = json.loads((out / "backbones.json").read_text())
     (one,) = record["bins"]
     assert one["rows"][0]["lengths"] == {"60": 2, "64": 2} and one["rows"][0]["passed"]["mean"] == 0
     assert record["samples"]["name"] == "run" and record["samples"]["steps"] == 3
+    assert record["samples"]["quotient"] is not bool(plain)
+    assert f"quotient {not plain}" in (out / "backbones.md").read_text()
     with np.load(out / "samples.npz") as kept:
         assert kept["x_60"].shape == (2, 60, 4, 3) and np.isfinite(kept["x_64"]).all()
 
 
 @pytest.mark.parametrize(("words", "told"), [
     (("--samples", "x", "--model", "y"), "either samples or a model"),
+    (("--samples", "x", "--plain"), "either samples or a model"),
     ((), "--model or the folder of a training run with --run"),
 ])  # fmt: skip
 def test_one_source_of_samples_is_needed(words, told, monkeypatch, capsys):
@@ -113,7 +118,23 @@ def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch)
     assert "(0.3,) [7]" in (out / "samplers.md").read_text()
 
 
-def test_record_does_not_name_folders_of_this_machine():
-    assert command.said(["evaluate", "--data", "/home/me/set.npz", "--out", "out/x"]) == [
-        "shapespace", "evaluate", "--data", "set.npz", "--out", "out/x",
-    ]  # fmt: skip
+def test_losses_of_runs_are_compared(run_folder, tmp_path, monkeypatch):
+    other = shutil.copytree(run_folder, tmp_path / "plain")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "loss": "plain", "seed": 3}))
+    (other / "data.json").write_text('{"sha256": "abc", "kept": 5}')
+    out = tmp_path / "out"
+    words = ["experiment", "losses", str(other), str(run_folder), "--data", str(DATA), "--out", str(out)]
+    assert call(monkeypatch, *words, "-n", "2", "--lengths", "94", "--steps", "2", "--seed", "4") == 0
+    record = json.loads((out / "losses.json").read_text())
+    assert [row["name"] for row in record["rows"]] == ["validation chains", "plain", "run"]
+    assert [(run["loss"], run["quotient"]) for run in record["runs"]] == [("plain", False), ("quotient", True)]
+    assert record["runs"][0]["data"]["kept"] == 5 and record["runs"][1]["differs"] == ["loss", "seed", "data"]
+    assert record["samples"]["seed"] == 4 and record["samples"]["churn"] == pytest.approx(0.2)
+    assert "run less plain" in (out / "losses.md").read_text()
+
+
+def test_one_run_alone_is_refused(run_folder, tmp_path, monkeypatch, capsys):
+    words = ["experiment", "losses", str(run_folder), "--data", str(DATA), "--out", str(tmp_path / "out")]
+    assert call(monkeypatch, *words) == 2
+    assert "two or more" in capsys.readouterr().err

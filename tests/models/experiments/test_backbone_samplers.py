@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from models.data.backbones import read_backbones
-from models.errors import DataError
 from models.experiments.backbone_samplers import BASE, build_settings, compare_samplers, samplers_to_markdown
 
 
@@ -22,14 +21,8 @@ def test_each_setting_differs_from_the_base_in_one_thing():
         assert setting is base or len(differences) == 1 or (len(differences) == 2 and "churn" in differences)
 
 
-def test_rows_are_measured_beside_natural_chains(chains, tiny_config, shaken, model_of):
-    from models.data.residues import PAIR_SIZES, TOKEN_SIZES
-
-    config = tiny_config(
-        token_sizes=TOKEN_SIZES, pair_sizes=PAIR_SIZES, points_per_token=4, anchor=1, offset_std_ang=1.05, frames=True,
-        local=True,
-    )  # fmt: skip
-    model = model_of(shaken(config), "chain", "none")
+def test_rows_are_measured_beside_natural_chains(chains, chain_model):
+    model = chain_model()
     settings = [setting for setting in build_settings((0.5,), (), ()) if setting.options.kind == "ode"]
     told = []
     found = compare_samplers(model, chains, settings, [94], 2, 0, lambda *step: told.append(step))
@@ -43,8 +36,3 @@ def test_rows_are_measured_beside_natural_chains(chains, tiny_config, shaken, mo
          "settings": {}}
     )  # fmt: skip
     assert settings[0].name in page and "Rule." in page
-
-
-def test_lengths_without_natural_chains_are_refused(chains):
-    with pytest.raises(DataError, match="about 4000 residues"):
-        compare_samplers(None, chains, [], [4000], 1, 0)

@@ -8,6 +8,7 @@ from models.evaluation.backbones.histograms import (
     count,
     distance_counts,
     divergence,
+    divergence_change,
     divergence_with_interval,
     rg_counts,
     secondary_counts,
@@ -90,3 +91,24 @@ def test_radii_beyond_the_scale_are_in_the_outer_bins():
 def test_empty_group_has_empty_counts():
     counts = count(Group("none", ()))
     assert counts.torsions.shape == (0, ANGLE_BINS**2) and counts.shares.shape == (0, 3)
+
+
+def test_change_of_divergence_is_that_of_the_two_and_has_the_other_sign_the_other_way():
+    rng = np.random.default_rng(0)
+    reference, near, far = (rng.multinomial(60, p, size=30) for p in ([0.4, 0.6], [0.45, 0.55], [0.8, 0.2]))
+    value, low, high = divergence_change(far, near, reference)
+    pooled = reference.sum(0)
+    assert value == pytest.approx(divergence(far.sum(0), pooled) - divergence(near.sum(0), pooled))
+    assert 0 < low < value < high
+    assert divergence_change(near, far, reference) == pytest.approx((-value, -high, -low))
+    assert divergence_change(far, far, reference) == (0, 0, 0)
+    assert divergence_change(np.zeros((0, 2)), np.zeros((0, 2)), reference) is None
+
+
+def test_change_of_divergence_takes_chains_of_one_seed_together():
+    rng = np.random.default_rng(0)
+    reference = rng.multinomial(60, [0.4, 0.6], size=30)
+    counts = np.array([rng.multinomial(60, [p, 1 - p]) for p in np.linspace(0.3, 0.9, 30)])
+    alike = np.clip(counts - [2, -2], 0, 60)  # each chain like its partner, though the chains are various
+    spans = [divergence_change(counts, base, reference) for base in (alike, alike[::-1])]
+    assert spans[0][2] - spans[0][1] < 0.5 * (spans[1][2] - spans[1][1])

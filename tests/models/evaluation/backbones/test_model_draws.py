@@ -1,10 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.data.blueprints import Wish, build_blueprint
 from models.data.quality import measure_backbones
-from models.data.residues import PAIR_SIZES, TOKEN_SIZES
-from models.evaluation.backbones.model_draws import ModelDraws
+from models.evaluation.backbones.model_draws import DrawCount, ModelDraws
 from models.options import SampleOptions
 from models.pipeline import generate
 
@@ -12,13 +13,8 @@ FAST = SampleOptions(kind="sde", steps=4, schedule="log")
 
 
 @pytest.fixture(scope="module")
-def model(tiny_config, shaken, model_of):
-    """An untrained network: no draw of it passes the checks."""
-    config = tiny_config(
-        token_sizes=TOKEN_SIZES, pair_sizes=PAIR_SIZES, points_per_token=4, anchor=1, offset_std_ang=1.05,
-        noise_offset_std_ang=1.05, frames=True, local=True, noise_std_ang=7.5, data_std_ang=7.8,
-    )  # fmt: skip
-    return model_of(shaken(config), "chain", "none")
+def model(chain_model):
+    return chain_model()
 
 
 def test_first_draws_come_back_though_they_fail(model):
@@ -41,3 +37,16 @@ def test_draws_are_those_that_callers_would_get(model):
     x = ModelDraws(model, FAST, wish)(20, 2, 1)
     np.testing.assert_allclose(x, [sample.coordinates for sample in made.samples], atol=1e-3)
     assert not np.allclose(x, ModelDraws(model, FAST)(20, 2, 1), atol=1e-3)
+
+
+def test_draws_off_the_quotient_are_others(model):
+    one, other = (ModelDraws(model, replace(FAST, quotient=quotient))(20, 1, 1) for quotient in (True, False))
+    assert np.isfinite(other).all() and not np.allclose(one, other, atol=1e-3)
+
+
+def test_count_adds_up_what_is_done():
+    told = []
+    count = DrawCount("sampling", 5, lambda *step: told.append(step))
+    count(2)
+    count(3)
+    assert told == [("sampling", 2, 5), ("sampling", 5, 5)]

@@ -4,7 +4,7 @@ import pytest
 from models.data.quality import measure_backbones
 from models.evaluation.backbones.chains import Group, with_noise
 from models.evaluation.backbones.histograms import count
-from models.evaluation.backbones.rows import MEASURES, describe, fields, measure
+from models.evaluation.backbones.rows import MEASURES, describe, describe_change, fields, measure
 
 
 def test_measures_are_those_of_the_service(some):
@@ -36,3 +36,23 @@ def test_noise_is_further_from_nature(some):
 
 def test_fields_of_nothing_are_none():
     assert fields([]) is None and fields([True, False])["mean"] == 0.5
+
+
+def test_change_of_a_row_is_the_mean_over_its_chains(some):
+    natural, noisy = measure(some), measure(with_noise(some, 0.3, 0))
+    change = describe_change(noisy, natural, natural, count(some))
+    assert change["name"] == "some + 0.3 Å noise less some" and change["chains"] == 6
+    assert change["favoured"]["mean"] == pytest.approx((noisy.values["favoured"] - natural.values["favoured"]).mean())
+    assert change["passed"]["mean"] == noisy.passed.mean() - natural.passed.mean() < 0
+    assert change["favoured"]["high"] < 0 < change["to_validation"]["torsions"][1]
+    told = describe(noisy, natural, count(some), itself=False)
+    assert change["to_validation"]["rg"][0] == pytest.approx(told["to_validation"]["rg"][0])  # less 0
+    same = describe_change(natural, natural, natural, count(some))
+    assert same["rg_ratio"]["low"] == same["rg_ratio"]["high"] == 0 and same["to_test"]["composition"] == (0, 0, 0)
+
+
+def test_change_leaves_out_chains_that_are_not_finite_in_both(some):
+    broken = Group("broken", (np.full_like(some.chains[0], np.nan), *some.chains[1:]))
+    change = describe_change(measure(broken), measure(some), measure(some), count(some))
+    assert change["rg_ratio"]["count"] == 5 and change["rg_ratio"]["mean"] == 0
+    assert change["passed"]["count"] == 6 and change["passed"]["mean"] < 0
