@@ -9,7 +9,7 @@ from pathlib import Path
 from models.errors import DataError
 from models.networks.denoiser import DenoiserConfig
 from models.samplers.prior import CHAIN_POINTS, PRIORS
-from models.training.loss import LOSSES, METRICS
+from models.training.loss import CHAIN_METRICS, LOSSES, METRICS
 
 COUPLINGS = ("kabsch", "none")
 
@@ -22,7 +22,8 @@ class TrainConfig:
         network: Shape of the network.
         loss: `quotient` compares shapes, `plain` compares coordinates, `aligned` compares coordinates after the target
             was turned onto the guess.
-        metric: `flat` counts errors of all coordinates alike, `chain` errors at all scales along a protein chain.
+        metric: `flat` counts errors of all coordinates alike, `chain` errors at all scales along a protein chain,
+            `contact` those of residues near in space too.
         coupling: `kabsch` turns each prior sample onto its target, `none` leaves it.
         automorphisms: Renumberings of equivalent atoms, at most, among which the coupling chooses too; 0 for none.
         prior: `harmonic` on the bond graph, `gaussian`, or `chain` for backbones.
@@ -99,8 +100,9 @@ class TrainConfig:
                 "backbones have several points per token; they need prior 'gaussian' or 'chain', warm_share 0 and "
                 "automorphisms 0"
             )
-        if not chains and "chain" in (self.prior, self.metric):
-            raise DataError(f"prior or metric 'chain' needs backbones, with {CHAIN_POINTS} points per token")
+        if not chains and (self.prior == "chain" or self.metric in CHAIN_METRICS):
+            words = " and ".join(CHAIN_METRICS)
+            raise DataError(f"prior 'chain' and metric {words} need backbones, with {CHAIN_POINTS} points per token")
         if self.automorphisms < 0 or (self.automorphisms and self.coupling == "none"):
             raise DataError(
                 f"automorphisms is {self.automorphisms} with coupling {self.coupling!r}; allowed: 0, or above 0 with "

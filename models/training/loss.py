@@ -12,11 +12,16 @@ from models.geometry.quotient import centre, horizontal_projection
 from models.samplers.prior import CA_STEP_ANG, CHAIN_ANCHOR, CHAIN_POINTS
 
 LOSSES = ("quotient", "plain", "aligned")
-METRICS = ("flat", "chain")
+METRICS = ("flat", "chain", "contact")
+CHAIN_METRICS = METRICS[1:]
 _LATEST = 0.9  # the weight stops growing here; closer to the data, errors are rounding and not shape
 _OFFSET_STD_ANG = 1.05  # N, C and O as seen from their CA
 _PEPTIDE_ANG = 1.33  # C to the next N
 _SPANS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # along the chain
+_LEAST_SPAN = 4  # residues nearer along the chain are no contact, since the spans hold them in place
+_CONTACT_ANG = 6.0  # at this distance of two CA a contact counts 0.6, at twice of it 0.14
+_CONTACTS = 0.25  # strength beside the errors along the chain, which the network makes small much sooner
+_NOISE_ANG = 7.5  # deviation of a coordinate of the place of a residue in the prior
 
 
 def denoising_loss(
@@ -25,13 +30,17 @@ def denoising_loss(
     """Mean over all real coordinates of the weighted squared error; see `shape_errors`.
 
     The weight is w(t) = 1 / (1 - min(t, 0.9))^2.  In the metric `flat` all coordinates count alike, Å^2.  In the metric
-    `chain` errors count at every scale along the chain alike; see `chain_errors`.  Any such metric has its minimum at
-    the same guess, the mean E[x_data | x_t]; they differ in what is learnt first.
+    `chain` errors count at every scale along the chain alike; see `chain_errors`; `contact` adds those of residues that
+    are near in space; see `contact_errors`.  Any such metric has its minimum at the same guess, the mean
+    E[x_data | x_t]; they differ in what is learnt first.
     """
     weight = 1 / (1 - t.clamp(max=_LATEST)).square()
     error = shape_errors(x_t, denoised, x_data, mask, kind)
-    if metric == "chain":
-        return (weight * chain_errors(error, mask)).sum() / mask.sum()
+    if metric in CHAIN_METRICS:
+        each = chain_errors(error, mask)
+        if metric == "contact":
+            each = each + _CONTACTS * contact_errors(error, x_t, t, mask)
+        return (weight * each).sum() / mask.sum()
     return (weight * error.square().sum((1, 2))).sum() / (3 * mask.sum())
 
 
@@ -66,6 +75,34 @@ def chain_errors(error: Tensor, mask: Tensor) -> Tensor:
         parts.append(apart / (span * CA_STEP_ANG**2 / 3 * torch.ones_like(size)).minimum(2 * size))
     scales = len(parts) - (count[:, None] <= count.new_tensor(_SPANS)).sum(1)  # short chains have no long spans
     return torch.stack(parts).sum(0) / scales * count * CHAIN_POINTS
+
+
+def contact_errors(error: Tensor, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+    """Squared errors of where residues lie that are near in space but not along the chain, as seen from each other.
+
+    Strands of a sheet lie some Å apart while noise moves them by much more than the neighbours in the chain, so that
+    errors of their pairing are lost in `chain_errors`.  What is near is read from `x_t` alone, so that the minimum
+    stays where it is.
+
+    Args:
+        error: Guess minus truth of backbones, Å.  [B, N*4, 3]
+        x_t: Input of the network, Å.  [B, N*4, 3]
+        t: Time.  [B]
+        mask: True for real points.  [B, N*4]
+
+    Returns:
+        Mean over the pairs over what a difference of two CA may be off, times the points.  [B]
+    """
+    there = mask.view(len(mask), -1, CHAIN_POINTS)[:, :, 0]
+    place = torch.arange(there.shape[1], device=mask.device)
+    far = (place[:, None] - place).abs() >= _LEAST_SPAN
+    anchor, off = (x.view(len(x), -1, CHAIN_POINTS, 3)[:, :, CHAIN_ANCHOR] for x in (x_t, error))
+    distance = (anchor[:, :, None] - anchor[:, None]).square().sum(-1)
+    near = (-distance / (2 * _CONTACT_ANG**2)).exp() * (there[:, :, None] & there[:, None] & far).to(error.dtype)
+    apart = (off[:, :, None] - off[:, None]).square().mean(-1)
+    size = CA_STEP_ANG**2 / 3 + 2 * ((1 - t) * _NOISE_ANG).square()
+    # a chain without contacts, drawn out, has nearly no pairs and counts nearly nothing
+    return (near * apart).sum((1, 2)) / near.sum((1, 2)).clamp(min=1) / size * mask.sum(1)
 
 
 def squared_errors(x_t: Tensor, denoised: Tensor, x_data: Tensor, mask: Tensor, kind: str) -> Tensor:

@@ -27,7 +27,7 @@ def test_config_that_is_left_out_takes_its_default(train_config):
         ("loss", "huber", "quotient, plain, aligned"),
         ("coupling", "ot", "kabsch, none"),
         ("prior", "uniform", "gaussian, harmonic, chain"),
-        ("metric", "log", "flat, chain"),
+        ("metric", "log", "flat, chain, contact"),
         ("half", "yes", "auto, on, off"),
     ],
 )
@@ -37,10 +37,10 @@ def test_unknown_word_is_refused_with_the_allowed_ones(train_config, name, value
     assert str(caught.value) == f"{name} is '{value}'; allowed: {allowed}"
 
 
-@pytest.mark.parametrize("name", ["prior", "metric"])
-def test_chain_settings_need_backbones(train_config, name):
-    with pytest.raises(DataError, match="needs backbones, with 4 points per token"):
-        train_config(**{name: "chain"})
+@pytest.mark.parametrize(("name", "word"), [("prior", "chain"), ("metric", "chain"), ("metric", "contact")])
+def test_chain_settings_need_backbones(train_config, name, word):
+    with pytest.raises(DataError, match="need backbones, with 4 points per token"):
+        train_config(**{name: word})
 
 
 @pytest.mark.parametrize("changes", [{"automorphisms": -1}, {"automorphisms": 50, "coupling": "none"}])

@@ -5,7 +5,7 @@ from models.geometry.alignment import align
 from models.geometry.quotient import centre, horizontal_projection
 from models.geometry.rigid import random_rotation, rotate
 from models.samplers.prior import ChainPrior
-from models.training.loss import LOSSES, chain_errors, denoising_loss, squared_errors
+from models.training.loss import CHAIN_METRICS, LOSSES, chain_errors, contact_errors, denoising_loss, squared_errors
 
 COUNTS = (4, 9, 6)
 
@@ -130,12 +130,13 @@ def backbones(counts, size):
     return *x, mask
 
 
+@pytest.mark.parametrize("metric", CHAIN_METRICS)
 @pytest.mark.parametrize("kind", LOSSES)
-def test_chain_metric_is_zero_at_the_data_only(kind):
+def test_metric_of_chains_is_zero_at_the_data_only(kind, metric):
     x_t, guess, x_data, mask = backbones((9, 40), 40)
     t = torch.tensor([0.2, 0.8], dtype=torch.float64)
-    assert denoising_loss(x_t, x_data, x_data, t, mask, kind, "chain") < 1e-20
-    assert denoising_loss(x_t, guess, x_data, t, mask, kind, "chain") > 0.1
+    assert denoising_loss(x_t, x_data, x_data, t, mask, kind, metric) < 1e-20
+    assert denoising_loss(x_t, guess, x_data, t, mask, kind, metric) > 0.1
 
 
 def test_chain_metric_is_blind_to_padding_and_batch_mates():
@@ -158,3 +159,38 @@ def test_chain_metric_of_a_chain_that_is_off_by_its_own_spread_is_about_one():
     mask = torch.ones(200, 400, dtype=torch.bool)
     error = ChainPrior(1.05)(torch.randn(200, 400, 3), mask)
     assert 0.7 < (chain_errors(error, mask).mean() / 400).item() < 2.0
+
+
+def hairpin(apart):
+    """Two straight strands of 12 residues side by side.  [1, 96, 3]"""
+    step = torch.arange(12, dtype=torch.float64) * 3.3
+    there = torch.stack((step, 0 * step, 0 * step), -1)
+    back = torch.stack((step.flip(0), 0 * step + apart, 0 * step), -1)
+    return torch.cat((there, back)).repeat_interleave(4, 0)[None]
+
+
+def test_contacts_count_a_strand_that_slips_if_it_is_near():
+    mask, t = torch.ones(1, 96, dtype=torch.bool), torch.tensor([0.95], dtype=torch.float64)
+    slip = torch.zeros(1, 96, 3, dtype=torch.float64)
+    slip[:, 48:, 0] = 2.0
+    near, far = (contact_errors(slip, hairpin(apart), t, mask).item() for apart in (4.8, 48.0))
+    assert near > 0.1 * 96 > 1e3 * far
+    assert contact_errors(slip, hairpin(4.8), t, mask) > 0.5 * chain_errors(slip, mask)
+
+
+def test_contacts_are_blind_to_padding_turns_and_batch_mates():
+    x_t, guess, x_data, mask = backbones((9, 40), 40)
+    t, error = torch.tensor([0.9, 0.5], dtype=torch.float64), guess - x_data
+    both = contact_errors(error, 5 * x_t, t, mask)
+    torch.testing.assert_close(both[:1], contact_errors(error[:1, :36], 5 * x_t[:1, :36], t[:1], mask[:1, :36]))
+    turn = random_rotation(torch.randn(4, dtype=torch.float64))
+    torch.testing.assert_close(contact_errors(error @ turn, 5 * x_t @ turn, t, mask), both)
+
+
+def test_contacts_weigh_errors_by_what_is_seen_and_not_by_the_truth():
+    # Else the minimum would not be the mean of the data.
+    x_t, guess, x_data, mask = backbones((24,), 24)
+    t = torch.tensor([0.9], dtype=torch.float64)
+    shift = torch.randn(1, 96, 3, dtype=torch.float64)
+    here, there = (contact_errors(guess + s - (x_data + s), x_t, t, mask) for s in (0, shift))
+    torch.testing.assert_close(here, there)
