@@ -475,7 +475,8 @@ def bench(
     """Measure the sampler: conformers per second by size and batch, and the share spent in projection.
 
     With `--training` it measures steps of that training instead: their floating-point operations per second, as a share
-    of what one large matrix product reaches on this machine.  `shapespace bench serve` measures the service.
+    of what one large matrix product reaches on this machine.  `shapespace bench serve` measures the service,
+    `shapespace bench backbones` the sampler of backbones.
 
     Example: `shapespace bench --repeats 20 --out out/bench.json`
     """
@@ -515,6 +516,9 @@ def bench_serve(
     from app.commands import bench_serve as command
 
     command.run(start, steps, singles, seconds, repeats, hostile, kills, out, weights, model, device)
+
+
+bench_cli.command("backbones")(backbone_verbs.bench)
 
 
 @cli.command()

@@ -200,3 +200,30 @@ def losses(
     options = build_chain_options(sampler, steps, schedule, churn, noise_scale=noise_scale)
     asked = [int(length) for length in parse_numbers(lengths, "--lengths")]
     command.run(runs, data, options, asked, count, idealise, seed, pick_device(device), out)
+
+
+def bench(
+    length: Annotated[int, typer.Option(min=1, help="Residues of each backbone.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Backbones that are sampled together.")] = 8,
+    steps: Steps = 100,
+    sampler: Sampler = "sde",
+    repeats: Annotated[int, typer.Option(min=1, help="Batches that are timed; the median counts.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="SHAPESPACE_THREADS, or torch's default")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON.")] = None,
+    weights: Weights = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Name in the registry.", show_default="backbones-small")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...", show_default="auto")] = None,
+) -> None:
+    """Measure the sampler of backbones: seconds for each, in whole batches from noise to checked coordinates.
+
+    Example: `shapespace bench backbones --length 100 --batch 8 --steps 100 --threads 2`
+    """
+    from app.commands import bench_backbones as command
+    from models.options import build_chain_options
+
+    options = build_chain_options(sampler, steps)
+    command.run(length, batch, options, repeats, threads, out, weights, model, device)
