@@ -1,4 +1,4 @@
-"""The examples of the README, and of the page for operators, run as they are shown."""
+"""The examples of the README, and of the pages for operators and on backbones, run as they are shown."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMAND = str(Path(sys.executable).parent / "shapespace")
-PAGES = ("README.md", "docs/operating.md")
+PAGES = ("README.md", "docs/operating.md", "docs/backbones.md")
 FENCES = [
     fence for page in PAGES for fence in re.findall(r"```(bash|python)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 ]
@@ -52,7 +53,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize(("language", "text"), FENCES, ids=[f"{k}-{kind}" for k, (kind, _) in enumerate(FENCES)])
 def test_readme_example_runs(language, text, address, folder):
-    text = text.replace("http://127.0.0.1:8000", address)
+    text = lighten(text.replace("http://127.0.0.1:8000", address))
     if language == "bash" and "curl" in text and shutil.which("curl") is None:
         pytest.skip("curl is not installed here")
     program = ["bash", "-e", "-c"] if language == "bash" else [sys.executable, "-c"]
@@ -63,8 +64,25 @@ def test_readme_example_runs(language, text, address, folder):
         assert done.stdout.count("$$$$") == 5, done.stdout
     if language == "python":
         assert "ok" in done.stdout, done.stdout
+    if "/v1/backbones" in text and "application/zip" in text:
+        assert zipfile.is_zipfile(folder / "backbones.zip"), (folder / "backbones.zip").read_text()
+    elif "/v1/backbones" in text:
+        assert '"num_returned":1' in done.stdout, done.stdout
     for wanted in re.findall(r"-o (out/\S+)", text):
         assert (folder / wanted).exists(), f"{wanted} was not made: {done.stderr}"
+
+
+def lighten(text):
+    """One backbone of each length, of few steps and whether it passes or not: as they are shown they take minutes."""
+    wish = r'\1 1, "sampler": {"steps": 10}, "keep_failed": true'
+    text = re.sub(r'("lengths": .*?"num_samples":) \d+', wish, text)
+    return re.sub(r"(--length .*?)-n \d+", r"\1-n 1 --steps 10 --keep-failed", text)
+
+
+def test_examples_of_backbones_are_there_and_made_light():
+    shown = [text for _, text in FENCES if "/v1/backbones" in text or "--length" in text]
+    assert sum(text.count("/v1/backbones") for text in shown) >= 2 <= sum(text.count("--length") for text in shown)
+    assert all('"steps": 10' in lighten(text) or "--steps 10" in lighten(text) for text in shown)
 
 
 def test_readme_has_both_commands_and_examples_of_both_kinds():

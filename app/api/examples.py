@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import cos, radians, sin
+
 REQUEST_EXAMPLES = {
     "one": {
         "summary": "Ten conformers of L-alanine",
@@ -42,6 +44,25 @@ REQUEST_EXAMPLES = {
     },
 }
 
+# An ideal alpha helix: turn and rise (Å) of a residue; distance from the axis (Å), angle and height (Å) of its atoms.
+_TURN_DEG, _RISE_ANG = 99.36, 1.556
+_HELIX = {"N": (1.535, -26.27, -0.920), "CA": (2.283, 0.0, 0.0), "C": (1.696, 27.40, 1.055), "O": (2.014, 22.03, 2.232)}
+
+
+def _helix(residues: int) -> str:
+    """PDB text of an ideal alpha helix."""
+    lines = []
+    for number in range(1, residues + 1):
+        for name, (away, degrees, height) in _HELIX.items():
+            angle = radians(degrees + number * _TURN_DEG)
+            place = (away * cos(angle), away * sin(angle), height + number * _RISE_ANG)
+            lines.append(
+                f"ATOM  {len(lines) + 1:5d}  {name:<3} ALA A{number:4d}    "
+                f"{place[0]:8.3f}{place[1]:8.3f}{place[2]:8.3f}  1.00  0.00           {name[0]}\n"
+            )
+    return "".join(lines)
+
+
 BACKBONE_EXAMPLES = {
     "lengths": {
         "summary": "Four backbones of each of two lengths",
@@ -57,6 +78,19 @@ BACKBONE_EXAMPLES = {
             "sampler": {"kind": "sde", "steps": 200, "noise_scale": 0.45},
             "condition": {"helix": 0.7, "strand": 0.0, "fold": "a"},
             "format": "json",
+        },
+    },
+    "start": {
+        "summary": "Begin at a structure, here a helix of 40 residues, and stay near it",
+        "value": {"start": {"structure": _helix(40), "t": 0.6}, "num_samples": 2, "seed": 1},
+    },
+    "fixed": {
+        "summary": "Keep the shape of residues 10 to 24 of a structure, and sample the rest around them",
+        "value": {
+            "start": {"structure": _helix(40), "chain": "A"},
+            "fixed": ["A10-24"],
+            "num_samples": 2,
+            "seed": 1,
         },
     },
 }

@@ -9,9 +9,10 @@ from app.access.keys import make_key
 from app.access.store import KeyStore
 from app.api.middleware import HEADERS
 from app.engine.engine import EngineError
-from app.main import create_app, leave_room, load
+from app.main import create_app, leave_room, load, load_backbones
 from app.settings import Settings
 from app.telemetry.logs import configure_logs
+from models.errors import WeightsError
 
 
 def test_openapi_document_holds_the_limits_of_the_service(client, small_settings):
@@ -87,6 +88,38 @@ def test_model_is_loaded_as_the_settings_say(weights):
     assert model.name == "molecules-small"
     assert str(model.device) == "cpu"
     assert not model.module.training
+
+
+@pytest.fixture
+def named(tiny_weights, tmp_path):
+    """Settings for a folder with the weights under names of its own, and a name of the model of backbones."""
+    models = json.loads((tiny_weights / "registry.json").read_text())["models"]
+    for name, old in (("ours", "backbones-small"), ("other", "molecules-small")):
+        models[name] = models.pop(old)
+        (tmp_path / models[name]["file"]).symlink_to(tiny_weights / models[name]["file"])
+    (tmp_path / "registry.json").write_text(json.dumps({"models": models}))
+
+    def build(*name):
+        return Settings(weights_dir=tmp_path, device="cpu", **dict(zip(["backbone_model"], name, strict=False)))
+
+    return build
+
+
+def test_model_of_backbones_may_have_another_name(named):
+    model = load_backbones(named("ours"))
+    assert (model.name, model.lengths) == ("ours", (12, 40))
+
+
+def test_service_without_backbones_needs_no_model_of_them(named):
+    assert load_backbones(named("")) is None
+    assert load_backbones(named()) is None  # the default is not there, and nobody asked for it
+
+
+def test_model_of_backbones_that_was_asked_for_must_be_one(named):
+    with pytest.raises(WeightsError, match="unknown model 'elsewhere'; registered: other, ours"):
+        load_backbones(named("elsewhere"))
+    with pytest.raises(WeightsError, match="'other' samples no backbones"):
+        load_backbones(named("other"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.conformer_draws import ConformerDraws
-from models.draws import HOPELESS_AFTER, MAX_SEED, RETRY_STRIDE, Draw, Path, rows_of
+from models.draws import HOPELESS_AFTER, MAX_SEED, RETRY_STRIDE, Draw, Path, rows_of, spread_seeds
 
 RAW = Path(np.zeros((9, 3)), as_asked=True)
 
@@ -129,3 +129,16 @@ def test_abandoned_molecule_takes_nothing_more(molecule):
 
 def test_rows_are_told_by_molecule():
     assert rows_of([Draw(m, 0, 0, 0) for m in (2, 0, 2)]) == {2: [0, 2], 0: [1]}
+
+
+def test_subject_that_is_there_again_goes_on_where_it_left_off():
+    assert spread_seeds([64, 100, 64, 64], 5, 4) == [5, 5, 9, 13]
+    assert spread_seeds([], 5, 4) == []
+    assert spread_seeds([64, 64], MAX_SEED - 1, 4) == [MAX_SEED - 1, 2]  # past the largest seed it begins at 0
+
+
+@given(st.lists(st.integers(0, 3), max_size=8), st.integers(0, MAX_SEED), st.integers(1, 5))
+def test_no_subject_gets_a_seed_twice(subjects, seed, count):
+    first = spread_seeds(subjects, seed, count)
+    drawn = [(s, (at + k) % (MAX_SEED + 1)) for s, at in zip(subjects, first, strict=True) for k in range(count)]
+    assert len(set(drawn)) == len(drawn)

@@ -1,13 +1,13 @@
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from safetensors.torch import save
 
 from models.data.batch import pad
-from models.errors import SamplerError, WeightsError
+from models.errors import BackboneError, SamplerError, WeightsError
 from models.weights import find_weights, load_model, pick_device, read_registry, save_model
 
 CPU = torch.device("cpu")
@@ -118,3 +118,20 @@ def test_sde_is_refused_where_there_is_no_score(model_of, tiny_config, shaken, p
 
 def test_sde_is_allowed_for_an_uncoupled_gaussian(model_of, tiny_config, shaken):
     model_of(shaken(tiny_config()), "gaussian", "none").check_sampler("sde")
+
+
+def test_lengths_are_those_of_the_card(chain_model):
+    model = replace(chain_model(), card={"training": {"lengths": [40, 128]}})
+    assert model.lengths == (40, 128)
+    for length in (40, 128):
+        model.check_length(length)
+    for length in (39, 129):
+        with pytest.raises(BackboneError, match=rf"length is {length}; model 'tiny' was trained on 40 to 128 residues"):
+            model.check_length(length)
+
+
+@pytest.mark.parametrize("card", [{}, {"training": {}}, {"training": {"lengths": None}}])
+def test_model_without_lengths_samples_no_backbones(chain_model, card):
+    model = replace(chain_model(), card=card)
+    with pytest.raises(WeightsError, match=r"'tiny' samples no backbones: its card has no training\.lengths"):
+        model.check_length(64)

@@ -33,6 +33,15 @@ def test_molecules_and_what_is_missing_are_counted():
     assert metrics.totals()["conformers"] == {"all": 8}
 
 
+def test_backbones_and_what_is_missing_are_counted():
+    metrics = Metrics()
+    metrics.count_backbones(4, [])
+    metrics.count_backbones(1, [("chain_break", 3)])
+    assert metrics.totals()["backbones"] == {"all": 5}
+    assert metrics.totals()["failures"] == {"chain_break": 3}
+    assert metrics.totals()["conformers"] == {"all": 0} and read(metrics)["shapespace_backbones_total", ()] == 5
+
+
 def test_requests_are_summed_over_routes():
     metrics = Metrics()
     for route, status in (("/a", 200), ("/b", 200), ("/b", 422)):
