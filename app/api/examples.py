@@ -51,7 +51,7 @@ _HELIX = {"N": (1.535, -26.27, -0.920), "CA": (2.283, 0.0, 0.0), "C": (1.696, 27
 
 def _helix(residues: int) -> str:
     """PDB text of an ideal alpha helix."""
-    lines = []
+    lines: list[str] = []
     for number in range(1, residues + 1):
         for name, (away, degrees, height) in _HELIX.items():
             angle = radians(degrees + number * _TURN_DEG)
