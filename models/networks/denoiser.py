@@ -17,6 +17,7 @@ from models.errors import DataError
 from models.geometry.frames import build_frames, local_positions, to_offsets
 from models.geometry.internal import pair_distances, signed_volumes
 from models.networks.blocks import Block, modulate
+from models.networks.contacts import ContactEdges, ContactMessages
 from models.networks.embedding import CategoryEmbedding, PairTable, RadialBasis, TimeEmbedding
 from models.structure import PaddedBatch
 
@@ -52,6 +53,8 @@ class DenoiserConfig:
         noise_offset_std_ang: Standard deviation of pure noise as seen from its token's anchor, Å; 0 for independent
             points, of which it is that of a difference.
         local: Whether coordinates come and go in the frames of the tokens; needs `frames` and `offset_std_ang`.
+        contacts: Tokens near in space that each token hears beside attention; needs `local`, and 0 leaves them out.
+        contact_channels: Width of what it hears.
         warm_starts: Whether the network is told when its path began, so that it can be trained on paths that begin at
             a guess.
     """
@@ -74,6 +77,8 @@ class DenoiserConfig:
     frames: bool = False
     noise_offset_std_ang: float = 0.0
     local: bool = False
+    contacts: int = 0
+    contact_channels: int = 64
     warm_starts: bool = False
 
     def __post_init__(self) -> None:
@@ -82,6 +87,8 @@ class DenoiserConfig:
             raise DataError(f"frames need 3 points per token or more; points_per_token is {self.points_per_token}")
         if self.local and not (self.frames and self.offset_std_ang):
             raise DataError("local needs frames and an offset_std_ang above 0")
+        if self.contacts < 0 or (self.contacts and not self.local):
+            raise DataError(f"contacts is {self.contacts}; allowed: 0, or above 0 with local")
         if not 0 <= self.anchor < self.points_per_token:
             raise DataError(f"anchor is {self.anchor}; allowed: 0 to {self.points_per_token - 1}")
 
@@ -130,6 +137,15 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config.channels, config.heads, config.expansion, positions) for _ in range(config.layers)
         )
+        self.contact_edges = None
+        if config.contacts:
+            self.contact_edges = ContactEdges(
+                config.contacts, REACH, config.points_per_token, config.anchor, inputs, config.channels,
+                config.contact_channels,
+            )  # fmt: skip
+            self.contact_messages = nn.ModuleList(
+                ContactMessages(config.channels, config.contact_channels, config.contacts) for _ in range(config.layers)
+            )
         self.norm = nn.LayerNorm(config.channels, elementwise_affine=False)
         self.modulation = nn.Linear(config.channels, 2 * config.channels)
         self.read_out = nn.Linear(config.channels, coordinates)
@@ -170,7 +186,14 @@ class Denoiser(nn.Module):
         h = self.embed_tokens(batch.tokens) + self.embed_points(torch.cat(inputs, dim=-1))
         condition = nn.functional.silu(condition)
         bias = self._pair_bias(batch, sources, condition)
-        for block, layer_bias in zip(self.blocks, bias.unbind(1), strict=True):
+        near = None
+        if self.contact_edges is not None:
+            points = [source.view(shape) for source in sources]
+            axes = [build_frames(source) for source in points]
+            near = self.contact_edges(points, axes, batch.token_mask, condition)
+        for number, (block, layer_bias) in enumerate(zip(self.blocks, bias.unbind(1), strict=True)):
+            if near is not None:
+                h = h + self.contact_messages[number](self.norm(h), *near)
             h = block(h, condition, layer_bias, position, origin, frames)
         shift, gain = self.modulation(condition).chunk(2, dim=-1)
         out = self.read_out(modulate(self.norm(h), shift, gain))

@@ -124,7 +124,7 @@ def train(
 
 
 def load_initial(module: nn.Module, path: Path) -> None:
-    """Start from trained weights; only what tells the network of warm starts may be missing, and begins at zero.
+    """Start from trained weights; only what says nothing at first may be missing: of warm starts, and of contacts.
 
     Raises:
         DataError: The file is not there or holds another network.
@@ -135,7 +135,8 @@ def load_initial(module: nn.Module, path: Path) -> None:
         missing, unexpected = module.load_state_dict(load_file(path), strict=False)
     except RuntimeError as error:  # shapes that differ
         raise DataError(f"{path} holds another network: {str(error).splitlines()[-1].strip()}") from None
-    strange = [name for name in missing if not name.endswith("embed_begin.weight")] + list(unexpected)
+    added = ("embed_begin.weight", "contact_edges.", "contact_messages.")
+    strange = [name for name in missing if not any(word in name for word in added)] + list(unexpected)
     if strange:
         raise DataError(f"{path} holds another network; it differs in {', '.join(strange[:3])}")
 

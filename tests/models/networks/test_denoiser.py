@@ -141,9 +141,10 @@ def chains(lengths, size):
     return batch, x, guess, torch.linspace(0, 0.9, len(lengths), dtype=torch.float64)
 
 
+@pytest.mark.parametrize("contacts", [0, 3])
 @pytest.mark.parametrize("conditioning", [True, False])
-def test_local_network_turns_with_its_input_and_not_with_its_mirror(tiny_config, shaken, conditioning):
-    module = shaken(tiny_config(**LOCAL, self_conditioning=conditioning)).double()
+def test_local_network_turns_with_its_input_and_not_with_its_mirror(tiny_config, shaken, conditioning, contacts):
+    module = shaken(tiny_config(**LOCAL, self_conditioning=conditioning, contacts=contacts)).double()
     batch, x, guess, t = chains([12, 7], 12)
     turn = random_rotation(torch.randn(2, 4, dtype=torch.float64))
     for before in (guess, torch.zeros_like(guess)):
@@ -153,8 +154,9 @@ def test_local_network_turns_with_its_input_and_not_with_its_mirror(tiny_config,
         assert (mirrored + out).abs().max() > 1e-3
 
 
-def test_local_network_ignores_padding_and_batch_mates(tiny_config, shaken):
-    module = shaken(tiny_config(**LOCAL)).double()
+@pytest.mark.parametrize("contacts", [0, 3, 14])
+def test_local_network_ignores_padding_and_batch_mates(tiny_config, shaken, contacts):
+    module = shaken(tiny_config(**LOCAL, contacts=contacts)).double()
     batch, x, guess, t = chains([12, 7], 15)
     together = module(batch, x, t, guess)
     for row, length in enumerate((12, 7)):
@@ -166,3 +168,22 @@ def test_local_network_ignores_padding_and_batch_mates(tiny_config, shaken):
 def test_local_network_needs_frames(tiny_config):
     with pytest.raises(DataError, match="local needs frames"):
         tiny_config(**{**LOCAL, "frames": False})
+
+
+@pytest.mark.parametrize("changes", [{"contacts": -1}, {"contacts": 4, "local": False}])
+def test_contacts_need_a_local_network(tiny_config, changes):
+    with pytest.raises(DataError, match="contacts is"):
+        tiny_config(**{**LOCAL, **changes})
+
+
+def test_contacts_say_nothing_before_training(tiny_config, shaken):
+    module = shaken(tiny_config(**LOCAL))
+    more = PreconditionedDenoiser(tiny_config(**LOCAL, contacts=3))
+    missing, unexpected = more.load_state_dict(module.state_dict(), strict=False)
+    assert missing and not unexpected
+    batch, x, guess, t = chains([12, 7], 12)
+    x, guess, t = x.float(), guess.float(), t.float()
+    before = module(batch, x, t, guess)
+    assert torch.equal(more(batch, x, t, guess), before)
+    more.network.contact_messages[0].project_out.weight.data.normal_()
+    assert not torch.allclose(more(batch, x, t, guess), before)
