@@ -8,6 +8,7 @@ import signal
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from threading import Event
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.commands.sample import Target, choose_target, console, make_room
 from app.commands.tables import new_table, show
 from app.settings import build_settings
-from models.backbone import BackboneEnsemble
+from models.backbone import BackboneEnsemble, BackboneReport
 from models.export.backbone_archive import QUALITY, to_backbone_zip
 from models.export.backbone_formats import BACKBONE_FORMATS, find_backbone_format
 
@@ -144,17 +145,30 @@ def write(target: Target, ensembles: list[BackboneEnsemble], model: str, manifes
 
 
 def show_quality(ensembles: list[BackboneEnsemble]) -> None:
-    """One line for each backbone."""
+    """One line for each backbone, and the means of all."""
     table = new_table(
-        "ID", "SEED", "DRAWS", "HELIX", "STRAND", "RG/NATURAL", "ALLOWED", "CLASHES", "BREAKS", "MOTIF, Å", "CHECKS"
-    )
-    for ensemble in ensembles:
-        for sample in ensemble.samples:
-            own, motif = sample.quality, sample.motif_rmsd_ang
-            table.add_row(
-                ensemble.id, str(sample.seed), str(sample.attempts), f"{own.helix:.0%}", f"{own.strand:.0%}",
-                f"{own.rg_ratio:.2f}", f"{own.allowed:.1%}", str(own.clashes), str(own.breaks),
-                "" if motif is None else f"{motif:.2f}", own.fault or "passed",
-            )  # fmt: skip
-    if table.row_count:
-        show(table)
+        "ID", "SEED", "DRAWS", "HELIX", "STRAND", "RG/NATURAL", "FAVOURED", "ALLOWED", "TRANS", "BONDS OFF, Å",
+        "CLASHES", "BREAKS", "MOTIF, Å", "CHECKS",
+    )  # fmt: skip
+    made = [(ensemble.id, sample) for ensemble in ensembles for sample in ensemble.samples]
+    if not made:
+        return
+    for name, sample in made:
+        own, motif = sample.quality, sample.motif_rmsd_ang
+        table.add_row(
+            name, str(sample.seed), str(sample.attempts), *_figures([own]), str(own.clashes), str(own.breaks),
+            "" if motif is None else f"{motif:.2f}", own.fault or "passed",
+        )  # fmt: skip
+    if len(made) > 1:
+        reports = [sample.quality for _, sample in made]
+        passed = f"{sum(report.passed for report in reports)} of {len(reports)} passed"
+        table.add_row("mean", "", "", *_figures(reports), "", "", "", passed)
+    show(table)
+
+
+def _figures(reports: list[BackboneReport]) -> list[str]:
+    """Helix, strand, radius of gyration, favoured and allowed torsions, trans peptides and bonds: the mean of each."""
+    names = ("helix", "strand", "rg_ratio", "favoured", "allowed", "trans_share", "bond_error_ang")
+    forms = (".0%", ".0%", ".2f", ".1%", ".1%", ".1%", ".3f")
+    means = [fmean(getattr(report, name) for report in reports) for name in names]
+    return [format(mean, form) for mean, form in zip(means, forms, strict=True)]

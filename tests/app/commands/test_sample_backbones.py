@@ -45,6 +45,7 @@ def call(here, monkeypatch, capsys):
     return run
 
 
+FIGURES = {"helix": ".0%", "strand": ".0%", "rg_ratio": ".2f", "favoured": ".1%", "allowed": ".1%"}
 QUICK = ("--steps", "4", "--seed", "1", "--keep-failed")
 
 
@@ -61,6 +62,9 @@ def test_folder_holds_a_file_for_each_backbone_and_a_table(call, here):
     assert (manifest["seed"], manifest["sampling"]["kind"], manifest["sampling"]["steps"]) == (1, "sde", 4)
     assert "HELIX" in printed
     assert printed.count("20-1") == 2
+    last, means = printed.splitlines()[-1], {name: np.mean([float(row[name]) for row in rows]) for name in FIGURES}
+    assert last.split()[0] == "mean" and f"{sum(row['passed'] == 'True' for row in rows)} of 4 passed" in last
+    assert [f"{means[name]:{form}}" for name, form in FIGURES.items()] == last.split()[1:6]
 
 
 def test_backbones_are_those_of_the_library(call, here, tiny_weights):
