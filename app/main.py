@@ -18,14 +18,14 @@ from app.access.quotas import Quotas
 from app.access.ring import KeyRing
 from app.access.store import KeyStore
 from app.api import about, backbones, conformers, health, jobs, monitoring
-from app.api.backbone_orders import BACKBONES
 from app.api.door import Door, document_keys, needs
+from app.api.exports import count_made
 from app.api.figures import figures, of_jobs
 from app.api.handlers import install_handlers, problem_of_engine
 from app.api.middleware import RequestContext
-from app.api.results import count
 from app.database.database import Database, open_database
 from app.engine.engine import Engine, EngineError
+from app.engine.ticket import BACKBONES
 from app.errors import problem_of
 from app.intake.guesser import PoolGuesser
 from app.intake.pool import ChildPool
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     service = build_jobs(settings, database, engine, pool)
     metrics = Metrics(lambda: (*figures(engine, pool), *of_jobs(service.store)))
-    service.on_made = partial(count, metrics, seconds={})
+    service.on_made = partial(count_made, metrics)
     quotas = Quotas()
     ring = KeyRing(KeyStore(database).find) if settings.keys_required else None
 

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     max_lengths: int = Field(64, ge=1, le=LENGTHS_CEILING, description="Lengths of one request for backbones.")
     max_samples: int = Field(256, ge=1, description="Backbones of one length.")
     max_residues: int = Field(
-        50_000, ge=1, description="Residues of all backbones of one request, counted with 100 steps each."
+        1_000_000, ge=1, description="Residues of all backbones of one request, counted with 100 steps each."
     )
     max_body_mb: float = Field(16.0, gt=0, description="Size of a request body, MB.")
     body_timeout_s: float = Field(30.0, gt=0, description="Time for a request to arrive, s; what is slower is cut off.")
@@ -128,10 +128,18 @@ class Settings(BaseSettings):
         ge=0,
         description="A request for more conformers than this, counted with 50 steps each, becomes a job.",
     )
+    async_above_residues: float = Field(
+        20_000.0,
+        ge=0,
+        description="A request for backbones with more residues than this, counted with 100 steps each, becomes a job.",
+    )
     max_jobs: int = Field(1000, ge=1, description="Jobs that may be queued or running; more get 503.")
     jobs_at_once: int = Field(4, ge=1, description="Jobs of one server that run at once; others are queued.")
     job_in_flight: int = Field(
-        1024, ge=1, description="Conformers of jobs that may be with the sampler at once, or one molecule with more."
+        1024,
+        ge=1,
+        description="Conformers and backbones of jobs that may be with the sampler at once, or one molecule or length "
+        "with more.",
     )
     job_lease_s: float = Field(15.0, gt=0, description="Time after which a silent server's jobs are taken over, s.")
     job_retention_h: float = Field(

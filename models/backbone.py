@@ -83,6 +83,7 @@ class BackboneEnsemble:
         samples: Those that were made, in seed order.
         reason: Why some are missing, a stable word; None when none is.
         detail: The same as a sentence; empty when none is missing.
+        num_stopped: Samples that are missing because the work was ended before they were finished.
     """
 
     index: int
@@ -91,6 +92,12 @@ class BackboneEnsemble:
     samples: tuple[Backbone, ...]
     reason: str | None
     detail: str
+    num_stopped: int = 0
+
+    @property
+    def num_returned(self) -> int:
+        """How many samples there are."""
+        return len(self.samples)
 
     @property
     def status(self) -> str:

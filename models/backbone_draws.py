@@ -55,7 +55,8 @@ class BackboneDraws(Draws[Blueprint, BackboneEnsemble]):
                 for made, own, report, away in zip(good, x, report_backbones(x), off, strict=True)
             )
         reason, detail = self._explain()
-        return BackboneEnsemble(self.place, self.subject.id, self.subject.length, samples, reason, detail)
+        stopped = self.missing.count("stopped")
+        return BackboneEnsemble(self.place, self.subject.id, self.subject.length, samples, reason, detail, stopped)
 
     def _explain(self) -> tuple[str | None, str]:
         """The most frequent reason why samples are missing, and all of them in words."""

@@ -194,6 +194,11 @@ class Ensemble:
     finishing: Finishing | None = None
 
     @property
+    def num_returned(self) -> int:
+        """How many conformers there are."""
+        return len(self.conformers)
+
+    @property
     def num_pruned(self) -> int:
         """How many conformers finishing left out."""
         return sum(problem.count for problem in self.finishing.removed) if self.finishing else 0

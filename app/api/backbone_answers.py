@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from app.api.answers import Answer, attach, describe, stop_clock, to_json
-from app.api.backbone_orders import BackboneOrder
 from app.api.negotiation import JSON, ZIP, Wanted
 from app.errors import Problem
+from app.intake.backbone_order import BackboneOrder
 from app.telemetry.metrics import Metrics
 from models.backbone import Backbone, BackboneEnsemble
 from models.export.backbone_archive import to_backbone_zip
@@ -25,16 +25,16 @@ def write_backbones(
     wanted: Wanted[BackboneFormat],
     ensembles: Sequence[BackboneEnsemble],
     timing: dict[str, float],
-    began: float,
+    began: float | None = None,
 ) -> Answer:
     """The answer in the wanted form; takes a while for many backbones, so call it in a thread.
 
     Args:
         order: What was asked for.
         wanted: Media type.
-        ensembles: Of each length, in order.
+        ensembles: Of each length, in order; of a job that is not done, of some.
         timing: Seconds of each part.
-        began: When the request came, on the monotonic clock, s.
+        began: When the request came, on the monotonic clock, s: the times of writing and of all are then added.
 
     Raises:
         Problem: 422 or 503 when there is no structure to put into a file; it holds what became of each length.
@@ -43,16 +43,16 @@ def write_backbones(
         with stop_clock(timing, began):
             results = _records(order, ensembles)
         return to_json(order.head, results, timing)
-    returned = sum(len(ensemble.samples) for ensemble in ensembles)
+    returned = sum(ensemble.num_returned for ensemble in ensembles)
     if returned == 0:
         summary = [{**record, "num_requested": order.count} for record in to_records(ensembles, coordinates=False)]
         if all(ensemble.reason in _NOT_THE_INPUT for ensemble in ensembles):
             detail = "no backbone was finished in time; ask for less, or try again later"
             raise Problem(503, "unavailable", detail, {"Retry-After": "30"}, results=summary)
-        detail = f"no sample passed the checks; {ensembles[0].id}: {ensembles[0].detail}"
+        detail = f"none of the lengths gave a backbone; {ensembles[0].id}: {ensembles[0].detail}"
         raise Problem(422, "invalid_backbone", detail, results=summary)
     incomplete = sum(ensemble.status != "ok" for ensemble in ensembles)
-    headers = describe(order.model, order.seed, order.requested, returned, incomplete)
+    headers = describe(order.model, order.seed, order.count * len(ensembles), returned, incomplete)
     if wanted.media_type == ZIP:
         content = to_backbone_zip(
             ensembles, order.model, BACKBONE_FORMATS[order.file_format], order.head, order.residue
@@ -66,8 +66,8 @@ def write_backbones(
 def count_backbones(metrics: Metrics, order: BackboneOrder, ensembles: Sequence[BackboneEnsemble]) -> None:
     """Put the backbones of one answer into the metrics."""
     for ensemble in ensembles:
-        missing = order.count - len(ensemble.samples)
-        metrics.count_backbones(len(ensemble.samples), [(ensemble.reason or "stopped", missing)] if missing else [])
+        missing = order.count - ensemble.num_returned
+        metrics.count_backbones(ensemble.num_returned, [(ensemble.reason or "stopped", missing)] if missing else [])
 
 
 def _records(order: BackboneOrder, ensembles: Sequence[BackboneEnsemble]) -> list[dict[str, Any]]:

@@ -5,69 +5,23 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from app.api.backbone_schemas import BackbonesRequest
 from app.api.negotiation import Wanted
 from app.api.orders import check_wanted
 from app.engine.engine import Engine
+from app.engine.ticket import BACKBONES
 from app.errors import Problem, invalid
+from app.intake.backbone_order import BackboneOrder
 from app.settings import Settings
-from models.blueprint import Blueprint
-from models.data.blueprints import Wish, build_blueprint, name_lengths
+from models.data.blueprints import Wish, name_lengths
 from models.data.motif import Template
-from models.draws import spread_seeds
 from models.export.backbone_formats import BACKBONE_FORMATS
 from models.options import STRUCTURE, SampleOptions, build_chain_options
 from models.weights import Model
 
-BACKBONES = "backbones"  # name of their model in the engine
 _USUAL_STEPS = 100
-
-
-@dataclass(frozen=True)
-class BackboneOrder:
-    """A request that can be carried out, with nothing left open.
-
-    Attributes:
-        model: Name of the model.
-        blueprints: One for each length.
-        seeds: First seed of each.
-        count: Backbones of each.
-        seed: Of the whole request.
-        options: How to sample.
-        residue: Name of all residues in files.
-        file_format: Of structures inside an answer; see `models.export.backbone_formats`, or `json`.
-        template: What was read of the structure that paths begin at, or that residues are taken from.
-    """
-
-    model: str
-    blueprints: tuple[Blueprint, ...]
-    seeds: tuple[int, ...]
-    count: int
-    seed: int
-    options: SampleOptions
-    residue: str
-    file_format: str
-    template: Template | None = None
-
-    @property
-    def requested(self) -> int:
-        """Backbones in all."""
-        return self.count * len(self.blueprints)
-
-    @property
-    def head(self) -> dict[str, Any]:
-        """What an answer says of the whole request, plain JSON values."""
-        return {
-            "model": self.model,
-            "seed": self.seed,
-            "sampling": self.options.to_chain_values(),
-            "format": self.file_format,
-            "residue": self.residue,
-            "template": self.template and self.template.to_values(),
-        }
 
 
 def check_limits(body: BackbonesRequest, settings: Settings, wanted: Wanted) -> None:
@@ -89,20 +43,25 @@ def check_limits(body: BackbonesRequest, settings: Settings, wanted: Wanted) -> 
     check_wanted(body.format, wanted, BACKBONE_FORMATS)
 
 
-def check_work(body: BackbonesRequest, lengths: Sequence[int], settings: Settings) -> None:
-    """Refuse more work than one request may be; there are no jobs of backbones that could take it.
+def work_of(lengths: Sequence[int], count: int, options: SampleOptions) -> float:
+    """Work of a request, in residues with the usual number of steps."""
+    passes = 2 if options.kind == "heun" else 1
+    return sum(lengths) * count * options.steps * passes / _USUAL_STEPS
+
+
+def check_work(body: BackbonesRequest, lengths: Sequence[int], options: SampleOptions, settings: Settings) -> None:
+    """Refuse more work than one request may be.
 
     Raises:
         Problem: 422.
     """
-    passes = 2 if body.sampler.kind == "heun" else 1
-    work = sum(lengths) * body.num_samples * body.sampler.steps * passes / _USUAL_STEPS
+    work = work_of(lengths, body.num_samples, options)
     if work > settings.max_residues:
         raise invalid(
             "num_samples",
             body.num_samples,
             f"{work:,.0f} residues in all (lengths x samples x steps / {_USUAL_STEPS}, twice for heun) are too many "
-            "for one request, and there are no jobs of backbones",
+            "for one request",
             f"at most {settings.max_residues:,} in all; send several requests, each with a seed of its own",
         )
 
@@ -172,15 +131,19 @@ def build_order(
         if wish.secondary is not None and len(wish.secondary) != length:
             words = f"it has {len(wish.secondary)} letters for {length} residues"
             raise invalid("condition.secondary", wish.secondary, words, f"{length} letters, one for each residue")
-    seed = secrets.randbelow(2**32) if body.seed is None else body.seed
-    names = body.ids or name_lengths(lengths)
-    start = template.coordinates if template is not None and options.start == STRUCTURE else None
-    fixed, motif = (template.fixed, template.coordinates) if template is not None else (None, None)
-    blueprints = tuple(
-        build_blueprint(name, length, wish, start, fixed, motif, body.keep_failed, body.idealise)
-        for name, length in zip(names, lengths, strict=True)
+    order = BackboneOrder(
+        model=model.name,
+        names=tuple(body.ids or name_lengths(lengths)),
+        lengths=tuple(lengths),
+        count=body.num_samples,
+        seed=secrets.randbelow(2**32) if body.seed is None else body.seed,
+        options=options,
+        wish=wish,
+        residue=body.residue,
+        file_format=body.format,
+        keep_failed=body.keep_failed,
+        idealise=body.idealise,
+        template=template,
     )
-    seeds = tuple(spread_seeds(lengths, seed, body.num_samples))
-    return BackboneOrder(
-        model.name, blueprints, seeds, body.num_samples, seed, options, body.residue, body.format, template
-    )
+    order.blueprint(0)  # what cannot be of one cannot be of any
+    return order

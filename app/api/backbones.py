@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from app.api.backbone_answers import count_backbones, write_backbones
 from app.api.backbone_orders import (
-    BACKBONES,
     build_order,
     check_limits,
     check_work,
     find_model,
     read_lengths,
     read_options,
+    work_of,
 )
 from app.api.backbone_schemas import BackbonesRequest, BackbonesResponse
 from app.api.connection import sample, while_connected
-from app.api.documented import files, problems
+from app.api.deferred import prefers_job, principal_of, read_key, respond_as_job
+from app.api.documented import PREFER, files, problems
 from app.api.door import charge
 from app.api.examples import BACKBONE_EXAMPLES
+from app.api.job_schemas import BackbonesJobDetail
 from app.api.negotiation import BACKBONE_OFFERS, JSON, negotiate
 from app.api.results import count_time
 from app.engine.engine import Engine
-from app.engine.ticket import Ticket
-from app.errors import Problem, invalid
+from app.engine.ticket import BACKBONES, Ticket
+from app.errors import Problem
 from app.intake.pool import ChildPool
 from app.intake.reading import Refusal
 from app.intake.templating import Templating
+from app.jobs.service import JobService
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
 from models.data.motif import Template
@@ -44,11 +48,16 @@ router = APIRouter(tags=["backbones"])
     response_model=None,
     responses={
         200: {"model": BackbonesResponse, "description": "Results; JSON or files.", "content": files(BACKBONE_OFFERS)},
-        **problems(404, 406, 408, 413, 415, 422, 429, 503),
+        202: {"model": BackbonesJobDetail, "description": "The request is a job now; Location says where."},
+        **problems(404, 406, 408, 409, 413, 415, 422, 429, 503),
     },
-    openapi_extra={"requestBody": {"content": {JSON: {"examples": BACKBONE_EXAMPLES}}}},
+    openapi_extra={"requestBody": {"content": {JSON: {"examples": BACKBONE_EXAMPLES}}}, "parameters": [PREFER]},
 )
-async def sample_backbones(body: BackbonesRequest, request: Request) -> Response:
+async def sample_backbones(
+    body: BackbonesRequest,
+    request: Request,
+    idempotency_key: Annotated[str | None, Header(description="Your name for the request, to send it again.")] = None,
+) -> Response:
     """Sample backbones of every length: N, CA, C and O of each residue.
 
     Every backbone that comes back has no break and no clash, L residues, right-handed helices, and at least nine of ten
@@ -57,7 +66,8 @@ async def sample_backbones(body: BackbonesRequest, request: Request) -> Response
     shall be like, `start` gives a structure to begin at, and `fixed` residues of it that keep their shape.  `Accept`
     chooses between JSON, one file and a zip with a table of quality.
 
-    There are no jobs of backbones yet: a request is answered at once, and one that is too much work is refused.
+    With `Prefer: respond-async`, or when it is a lot of work, the answer is 202 and the address of a job.  With an
+    `Idempotency-Key` a request can be sent again without being carried out again.
     """
     settings: Settings = request.app.state.settings
     engine: Engine = request.app.state.engine
@@ -66,25 +76,28 @@ async def sample_backbones(body: BackbonesRequest, request: Request) -> Response
     began = monotonic()
     wanted = negotiate(request.headers.get("accept"), BACKBONE_OFFERS)
     check_limits(body, settings, wanted)
-    check_work(body, body.lengths or [], settings)
-    if (key := request.headers.get("idempotency-key")) is not None:
-        words = "backbones are not kept under a key; the same seed gives the same backbones again"
-        raise invalid("Idempotency-Key", key, words, "none")
     options = read_options(body, settings)
-    engine.check_open(before=pool.requests)
+    check_work(body, body.lengths or [], options, settings)
+    preferred, key = prefers_job(request.headers.getlist("prefer")), read_key(idempotency_key)
+    if BACKBONES not in engine.served or not (preferred or key):
+        engine.check_open(before=pool.requests)
     model = find_model(engine, body.model)
     template = await _read(body, request, pool) if body.start is not None else None
-    check_work(body, read_lengths(body, template), settings)
-    order = await asyncio.to_thread(build_order, body, options, model, template)
-    charge(request, order.requested, "num_samples")
-    ticket = Ticket(
-        order.blueprints,
-        [order.count] * len(order.blueprints),
-        list(order.seeds),
-        options,
-        began + settings.request_timeout_s,
-        model=BACKBONES,
-    )
+    lengths = read_lengths(body, template)
+    check_work(body, lengths, options, settings)
+    order = build_order(body, options, model, template)
+    jobs: JobService = request.app.state.jobs
+    if key is None or not await jobs.call(jobs.store.knows, principal_of(request), key):
+        charge(request, order.requested, "num_samples")  # what is asked for again costs nothing
+    large = work_of(lengths, order.count, options) > settings.async_above_residues
+    later = await respond_as_job(request, body, order, wanted, key, preferred, large, settings.request_timeout_s)
+    if later is not None:
+        return later
+
+    blueprints = await asyncio.to_thread(lambda: [order.blueprint(place) for place in range(len(lengths))])
+    counts = [order.count] * len(blueprints)
+    deadline = began + settings.request_timeout_s
+    ticket = Ticket(blueprints, counts, order.seeds, options, deadline, model=BACKBONES)
     read_s = monotonic() - began
     made = await sample(ticket, engine, request)
     sampled_at = monotonic()

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Header, Request, Response
 
 from app.api.answers import write_answer
 from app.api.connection import sample, while_connected
-from app.api.deferred import prefers_job, principal_of, read_key, respond_later, respond_once, work_of
-from app.api.documented import files, problems
+from app.api.deferred import prefers_job, principal_of, read_key, respond_as_job, work_of
+from app.api.documented import PREFER, files, problems
 from app.api.door import charge
 from app.api.examples import REQUEST_EXAMPLES
-from app.api.job_schemas import JobDetail
+from app.api.job_schemas import ConformersJobDetail
 from app.api.negotiation import JSON, OFFERS, negotiate
 from app.api.orders import build_order, check_limits, read_options
 from app.api.results import count
@@ -30,13 +30,6 @@ from app.settings import Settings
 from models.structure import Ensemble
 
 router = APIRouter(tags=["conformers"])
-_PREFER = {
-    "name": "Prefer",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string"},
-    "description": "`respond-async` makes it a job.",
-}
 
 
 @router.post(
@@ -46,10 +39,10 @@ _PREFER = {
     response_model=None,
     responses={
         200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": files(OFFERS)},
-        202: {"model": JobDetail, "description": "The request is a job now; Location says where."},
+        202: {"model": ConformersJobDetail, "description": "The request is a job now; Location says where."},
         **problems(406, 408, 409, 413, 415, 422, 429, 503),
     },
-    openapi_extra={"requestBody": {"content": {JSON: {"examples": REQUEST_EXAMPLES}}}, "parameters": [_PREFER]},
+    openapi_extra={"requestBody": {"content": {JSON: {"examples": REQUEST_EXAMPLES}}}, "parameters": [PREFER]},
 )
 async def sample_conformers(
     body: ConformersRequest,
@@ -82,10 +75,10 @@ async def sample_conformers(
     jobs: JobService = request.app.state.jobs
     if key is None or not await jobs.call(jobs.store.knows, principal_of(request), key):
         charge(request, order.most_conformers)  # what is asked for again costs nothing
-    if preferred or work_of(order) > settings.async_above:
-        return await respond_later(request, body, order, key, preferred)
-    if key is not None:
-        return await respond_once(request, body, order, wanted, key, settings.request_timeout_s)
+    large = work_of(order) > settings.async_above
+    later = await respond_as_job(request, body, order, wanted, key, preferred, large, settings.request_timeout_s)
+    if later is not None:
+        return later
 
     read = await while_connected(request, pool.read(list(order.readings), settings.request_timeout_s))
     read_s = monotonic() - began

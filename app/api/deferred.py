@@ -8,14 +8,15 @@ from time import monotonic
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from app.api.connection import while_connected
 from app.api.downloads import respond_with_result
 from app.api.job_schemas import to_job
 from app.api.negotiation import Wanted
-from app.api.schemas import ConformersRequest
 from app.errors import Problem, invalid
 from app.intake.order import Order
+from app.jobs.kinds import AnyOrder
 from app.jobs.record import ACTIVE, Job
 from app.jobs.service import JobService
 from app.telemetry.tracing import note
@@ -54,23 +55,42 @@ def read_key(key: str | None) -> str | None:
     return key
 
 
-async def respond_later(
-    request: Request, body: ConformersRequest, order: Order, key: str | None, preferred: bool
-) -> Response:
-    """Queue a job and say where it is; the same key leads to the same job."""
-    service: JobService = request.app.state.jobs
-    job, _ = await _submit(request, body, order, key, False)
-    return await _accepted(service, job, {"Preference-Applied": PREFER} if preferred else {})
+async def respond_as_job(
+    request: Request,
+    body: BaseModel,
+    order: AnyOrder,
+    wanted: Wanted,
+    key: str | None,
+    preferred: bool,
+    large: bool,
+    timeout_s: float,
+) -> Response | None:
+    """The answer to a request that is carried out as a job; None for one that is not.
 
-
-async def respond_once(
-    request: Request, body: ConformersRequest, order: Order, wanted: Wanted, key: str, timeout_s: float
-) -> Response:
-    """Carry a request out as a job and wait for it; the same key gets the same answer again, and nothing is done twice.
+    Args:
+        request: With its principal.
+        body: Of the request.
+        order: What it asks for.
+        wanted: Media type.
+        key: Its Idempotency-Key.
+        preferred: Whether the caller asked for a job.
+        large: Whether it is too much work to wait for.
+        timeout_s: How long a request with a key is waited for, s.
 
     Raises:
-        Problem: 409 while the first request with this key is still being served, 422 if that was another request.
+        Problem: 409 while the first request with this key is still being served, 422 if that was another request, 503
+            as of `JobStore.submit`.
     """
+    if preferred or large:
+        job, _ = await _submit(request, body, order, key, False)
+        return await _accepted(request.app.state.jobs, job, {"Preference-Applied": PREFER} if preferred else {})
+    return None if key is None else await _respond_once(request, body, order, wanted, key, timeout_s)
+
+
+async def _respond_once(
+    request: Request, body: BaseModel, order: AnyOrder, wanted: Wanted, key: str, timeout_s: float
+) -> Response:
+    """Carry a request out as a job and wait; the same key gets the same answer again, and nothing is done twice."""
     service: JobService = request.app.state.jobs
     deadline = monotonic() + timeout_s
     job, new = await _submit(request, body, order, key, True)
@@ -87,7 +107,7 @@ async def respond_once(
 
 
 async def _submit(
-    request: Request, body: ConformersRequest, order: Order, key: str | None, interactive: bool
+    request: Request, body: BaseModel, order: AnyOrder, key: str | None, interactive: bool
 ) -> tuple[Job, bool]:
     service: JobService = request.app.state.jobs
     body_hash = hashlib.sha256(body.model_dump_json().encode()).hexdigest() if key is not None else None

@@ -9,6 +9,13 @@ from app.api.negotiation import JSON, Wanted
 from app.api.schemas import ProblemDocument
 
 _TEXT = "chemical/"  # how media types of text files begin
+PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "`respond-async` makes it a job.",
+}
 _PROBLEMS = {
     404: "There is no such job, or it is not yours; or no such model is served.",
     406: "None of the accepted media types can be made.",

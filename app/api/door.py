@@ -19,7 +19,6 @@ from app.settings import Settings
 
 OPEN = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/healthz", "/readyz"})
 _WORK = frozenset({("POST", "/v1/conformers"), ("POST", "/v1/backbones")})
-_JOBS = frozenset({"/v1/conformers"})  # what can be asked for there
 _WRONG_KEYS = 20  # of one address in a minute
 
 
@@ -75,7 +74,7 @@ class Door:
             if per_minute:
                 _take(state["standings"], self.quotas.per_minute("requests", state["caller"], per_minute))
             asks_for_job = prefers_job(headers.getlist("prefer")) or "idempotency-key" in headers
-            if not (asks_for_job and scope["path"] in _JOBS):  # jobs can wait
+            if not asks_for_job:  # jobs can wait
                 self.check_open(self.arrivals.prompt)
         with self.arrivals.enter(receive, counted=work) as receive_in_time:
             await self.app(scope, receive_in_time, send_standing)

@@ -13,20 +13,21 @@ from fastapi import Response
 from fastapi.responses import FileResponse
 
 from app import __version__
-from app.api.answers import Answer, write_answer
+from app.api.answers import Answer
+from app.api.exports import EXPORTS, Item
 from app.api.negotiation import JSON, Wanted
 from app.api.orders import check_wanted
 from app.database.database import DatabaseError
 from app.errors import Problem
-from app.intake.order import Order, Outcome
 from app.intake.reading import Refusal
 from app.jobs.files import JobFiles
+from app.jobs.kinds import KINDS, AnyOrder, Made
 from app.jobs.record import ENDED, Job
 from app.jobs.service import JobService
 
 _UNMADE = {
-    "failed": "the job failed before this molecule was made",
-    "cancelled": "the job was cancelled before this molecule was made",
+    "failed": "the job failed before this was made",
+    "cancelled": "the job was cancelled before this was made",
 }
 
 
@@ -37,7 +38,7 @@ async def respond_with_result(
 
     Args:
         service: Of the jobs.
-        job: With its molecules.
+        job: With its items.
         wanted: Media type.
         more: Headers to add.
 
@@ -45,7 +46,7 @@ async def respond_with_result(
         Problem: 409 when there is no structure yet for a file, 422 when there will be none, 503 when it cannot be read.
     """
     order = await service.call(service.store.order_of, job.id)
-    check_wanted(order.file_format, wanted)
+    check_wanted(order.file_format, wanted, EXPORTS[job.kind].formats)
     headers = {"X-Shapespace-State": job.state, "Vary": "Accept", **(more or {})}
     try:
         if job.state not in ENDED:
@@ -65,7 +66,7 @@ def _plain(answer: Answer, headers: Mapping[str, str]) -> Response:
     return Response(answer.content, 200, {**answer.headers, **headers}, answer.media_type)
 
 
-def _kept(files: JobFiles, job: Job, order: Order, wanted: Wanted) -> tuple[Path, dict[str, str]] | Answer:
+def _kept(files: JobFiles, job: Job, order: AnyOrder, wanted: Wanted) -> tuple[Path, dict[str, str]] | Answer:
     """The answer as a file that every range of it can be taken from, with its headers; without room, as it is."""
     kind = wanted.media_type.rpartition("/")[2]
     try:
@@ -87,28 +88,32 @@ def _kept(files: JobFiles, job: Job, order: Order, wanted: Wanted) -> tuple[Path
     return path, answer.headers
 
 
-def _answer(files: JobFiles, job: Job, order: Order, wanted: Wanted) -> Answer:
-    outcomes = _outcomes(files, job)
-    if wanted.media_type != JSON and job.state != "done" and not any(outcome.returned for outcome in outcomes):
+def _answer(files: JobFiles, job: Job, order: AnyOrder, wanted: Wanted) -> Answer:
+    export, items = EXPORTS[job.kind], _items(files, job)
+    if wanted.media_type != JSON and job.state != "done" and not any(_returned(answer) for _, answer in items):
         detail = f"the job is {job.state} and has no structure yet; ask for JSON, or again later"
         if job.state in ENDED:
             detail = f"the job was {job.state} before there was a structure; submit it again"
         raise Problem(409, "no_result", detail, {} if job.state in ENDED else {"Retry-After": "5"})
     started, ended = job.started or job.ended or job.created, job.ended or job.created
     timing = {"wait": started - job.created, "sample": max(0.0, ended - started), "total": ended - job.created}
-    return write_answer(order, wanted, outcomes, {"read": 0.0, "finish": 0.0, "write": 0.0, **timing})
+    return export.write(order, wanted, items, {**dict.fromkeys(("read", "write", *export.stages), 0.0), **timing})
 
 
-def _outcomes(files: JobFiles, job: Job) -> list[Outcome]:
-    """Of the molecules that are done, in order; of an ended job, of all."""
-    outcomes = []
-    for molecule in job.molecules:
-        if molecule.refusal is not None:
-            outcomes.append(Outcome(molecule.name, molecule.num_requested, Refusal(**molecule.refusal)))
-        elif molecule.sequence is not None:
-            made = files.read(job.id, molecule.file or "")
-            outcomes.extend(Outcome(molecule.name, ensemble.requested, ensemble) for ensemble in made)
+def _items(files: JobFiles, job: Job) -> list[Item]:
+    """Those that are done, in order; of an ended job, all."""
+    items: list[Item] = []
+    for item in job.items:
+        if item.refusal is not None:
+            items.append((item.place, Refusal(**item.refusal)))
+        elif item.sequence is not None:
+            items.append((item.place, KINDS[job.kind].unpack(files.read(job.id, item.file or ""))))
         elif job.state in ENDED:
             reason = (job.problem or {"reason": job.state})["reason"]
-            outcomes.append(Outcome(molecule.name, molecule.num_requested, Refusal(reason, _UNMADE[job.state])))
-    return outcomes
+            items.append((item.place, Refusal(reason, _UNMADE[job.state])))
+    return items
+
+
+def _returned(answer: Made | Refusal) -> int:
+    """Structures of one item."""
+    return 0 if isinstance(answer, Refusal) else sum(ensemble.num_returned for ensemble in answer)

@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
+from app.api.backbone_schemas import BackbonesResponse
 from app.api.deferred import principal_of
 from app.api.documented import files, problems
 from app.api.downloads import respond_with_result
-from app.api.job_schemas import JobDetail, JobPage, to_job, to_molecule, to_summary
-from app.api.negotiation import OFFERS, negotiate
+from app.api.exports import EXPORTS
+from app.api.job_schemas import AnyJobDetail, JobPage, item_of, to_item, to_job, to_summary
+from app.api.negotiation import BACKBONE_OFFERS, OFFERS, negotiate
 from app.api.schemas import ConformersResponse
 from app.errors import Problem, invalid
 from app.jobs.record import ENDED, State
@@ -44,7 +46,7 @@ async def list_jobs(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     before: Annotated[str | None, Query(max_length=43, description="Id of the last job of the page before.")] = None,
 ) -> JobPage:
-    """Your jobs without their molecules."""
+    """Your jobs without their molecules or lengths."""
     jobs = await service.call(service.store.page, principal, state, limit + 1, before)
     shown = jobs[:limit]
     query = {"limit": limit, "before": shown[-1].id} if len(jobs) > limit else None
@@ -55,14 +57,14 @@ async def list_jobs(
 
 
 @router.get("/{job_id}", operation_id="get_job", summary="How far a job is", responses=problems(404, 503))
-async def get_job(job_id: str, service: Service, principal: Principal) -> JobDetail:
-    """State, progress of each molecule, place in the queue, and an estimate of the time that is left."""
+async def get_job(job_id: str, service: Service, principal: Principal) -> AnyJobDetail:
+    """State, progress of each molecule or length, place in the queue, and an estimate of the time that is left."""
     job = await service.call(service.store.find, job_id, principal)
     return to_job(job, *await service.outlook(job), service.retention_s)
 
 
 @router.delete("/{job_id}", operation_id="cancel_job", summary="Cancel a job", responses=problems(404, 503))
-async def cancel_job(job_id: str, service: Service, principal: Principal) -> JobDetail:
+async def cancel_job(job_id: str, service: Service, principal: Principal) -> AnyJobDetail:
     """End a job unless it has ended; what it has made by then can still be fetched."""
     job = await service.cancel(job_id, principal)
     return to_job(job, None, None, service.retention_s)
@@ -74,19 +76,23 @@ async def cancel_job(job_id: str, service: Service, principal: Principal) -> Job
     summary="What a job has made",
     response_model=None,
     responses={
-        200: {"model": ConformersResponse, "description": "Results; JSON or files.", "content": files(OFFERS)},
+        200: {
+            "model": ConformersResponse | BackbonesResponse,
+            "description": "Results; JSON or files.",
+            "content": files((*OFFERS, *BACKBONE_OFFERS)),
+        },
         206: {"description": "Part of the result of a job that has ended, for `Range`."},
         416: {"description": "There is no such part."},
         **problems(404, 406, 409, 422, 503),
     },
 )
 async def get_job_result(job_id: str, request: Request, service: Service, principal: Principal) -> Response:
-    """The answer that `POST /v1/conformers` would have given, by `Accept`; while the job runs, what is done of it.
+    """The answer that the request itself would have given, by `Accept`; while the job runs, what is done of it.
 
     `X-Shapespace-State` says whether more will come.  Once a job has ended, its result can be fetched in ranges.
     """
-    wanted = negotiate(request.headers.get("accept"), OFFERS)
     job = await service.call(service.store.find, job_id, principal)
+    wanted = negotiate(request.headers.get("accept"), EXPORTS[job.kind].offers)
     return await respond_with_result(service, job, wanted)
 
 
@@ -107,7 +113,7 @@ async def watch_job(
     principal: Principal,
     last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
 ) -> Response:
-    """Server-sent events: `molecule` for each that is done, `state` for a job that starts, waits again or ends.
+    """Server-sent events: `molecule` or `length` for each that is done, `state` for a start, a new wait or the end.
 
     The stream ends with the job.  `Last-Event-ID` resumes it anywhere, also on another server or after a restart.
     """
@@ -132,11 +138,11 @@ async def _stream(service: JobService, job_id: str, after: int) -> AsyncIterator
     while not service.closing:
         changes = service.changes
         try:
-            job, molecules = await service.call(service.store.events, job_id, after)
+            job, items = await service.call(service.store.events, job_id, after)
             outlook = await service.outlook(job)
         except Problem:  # gone, or the database is: who comes back will be told
             return
-        events: list[tuple[int, str, Any]] = [(m.sequence or 0, "molecule", to_molecule(m)) for m in molecules]
+        events: list[tuple[int, str, Any]] = [(i.sequence or 0, item_of(job), to_item(i)) for i in items]
         if job.state_sequence > after:
             state = to_summary(job, *outlook, service.retention_s)
             events.append((job.state_sequence, "state", state))

@@ -13,6 +13,7 @@ from models.options import SampleOptions
 from models.structure import Subject
 
 MAIN = "main"  # the model of an engine that has no other
+BACKBONES = "backbones"  # the model of backbones, where one is served
 
 
 @dataclass(eq=False)

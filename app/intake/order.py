@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from app.intake.reading import Reading, Refusal
 from models.finishing.options import FinishOptions
@@ -25,6 +25,7 @@ class Order:
         file_format: Of structures inside an answer; see `models.export.formats`, or `json`.
     """
 
+    kind: ClassVar[str] = "conformers"
     model: str
     readings: tuple[Reading, ...]
     count: int
@@ -32,6 +33,11 @@ class Order:
     options: SampleOptions
     finish: FinishOptions
     file_format: str = "sdf"
+
+    @property
+    def names(self) -> list[str]:
+        """The caller's name for each molecule."""
+        return [reading.name for reading in self.readings]
 
     @property
     def most_conformers(self) -> int:

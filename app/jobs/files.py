@@ -1,4 +1,4 @@
-"""What jobs have made: a file for each molecule, in a folder or behind any URL that fsspec knows."""
+"""What jobs have made: a file for each item, in a folder or behind any URL that fsspec knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,17 +14,15 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from app.settings import Settings, SettingsError
-from models.export.packed import from_packed, to_packed
-from models.structure import Ensemble
 
 _PROBE_BYTES = 2**16
 
 
 class JobFiles:
-    """Ensembles of each molecule of each job, and a folder for answers that were made of them.
+    """What was made of each item of each job, and a folder for answers that were made of them.
 
     Args:
-        url: Where ensembles are kept; shared by all servers.
+        url: Where it is kept; shared by all servers.
         cache: Folder of this server for answers; they can be made again.
 
     Raises:
@@ -50,17 +47,17 @@ class JobFiles:
             with tempfile.TemporaryFile(dir=self._root) as stream:
                 stream.write(bytes(_PROBE_BYTES))
 
-    def write(self, job_id: str, place: int, ensembles: Sequence[Ensemble]) -> str:
-        """Keep the ensembles of one molecule, all or nothing, beside what others may have kept of it.
+    def write(self, job_id: str, place: int, packed: bytes) -> str:
+        """Keep what was made of one item, all or nothing, beside what others may have kept of it.
 
         Returns:
             Name of the file, for `read`; it counts once it is recorded.
 
         Raises:
-            OSError: They cannot be kept now, for example because the disk is full.
+            OSError: It cannot be kept now, for example because the disk is full.
         """
         name = f"{place:05d}-{secrets.token_hex(4)}"
-        path, packed = self._path(job_id, name), to_packed(ensembles)
+        path = self._path(job_id, name)
         if not isinstance(self._fs, LocalFileSystem):
             self._fs.makedirs(self._fs._parent(path), exist_ok=True)
             self._fs.pipe_file(path, packed)
@@ -78,13 +75,13 @@ class JobFiles:
             part.unlink(missing_ok=True)
         return name
 
-    def read(self, job_id: str, name: str) -> list[Ensemble]:
-        """The ensembles of one molecule, one for each stereoisomer.
+    def read(self, job_id: str, name: str) -> bytes:
+        """What was kept of one item.
 
         Raises:
-            OSError: They cannot be read.
+            OSError: It cannot be read.
         """
-        return from_packed(self._fs.cat_file(self._path(job_id, name)))
+        return bytes(self._fs.cat_file(self._path(job_id, name)))
 
     def drop(self, job_id: str, name: str) -> None:
         """Delete a file that was not recorded."""

@@ -10,16 +10,16 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from app.database.database import Database, now
-from app.jobs.record import Job, JobMolecule
+from app.jobs.record import Job, JobItem
 
-MAX_TAKEOVERS = 25  # without one more molecule done: the job itself seems to end its servers
+MAX_TAKEOVERS = 25  # without one more item done: the job itself seems to end its servers
 Columns = TypeVarTuple("Columns")
 Verdict = Literal["recorded", "known", "lost"]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What is recorded of a molecule that is done; see `JobMolecule`."""
+    """What is recorded of an item that is done; see `JobItem`."""
 
     num_requested: int
     num_returned: int
@@ -46,20 +46,20 @@ class Leases:
     ) -> None:
         self._database, self._owner, self.lease_s, self._clock = database, owner, lease_s, clock
 
-    def claim(self, model: str, interactive: bool = False) -> Job | None:
+    def claim(self, models: Collection[str], interactive: bool = False) -> Job | None:
         """Make the next job this server's own: one whose server is silent, or else the next in the queue.
 
         Those that somebody waits for come first, then those of principals with the fewest running jobs, then the oldest
         ones.
 
         Args:
-            model: That it has.
+            models: That it has.
             interactive: Only jobs that somebody waits for.
         """
         with self._database.write() as session:
             at = self._now(session)
-            silent = select(Job).where(Job.state == "running", Job.model == model, Job.lease_until < at)
-            for query in (silent.order_by(Job.created), in_turn(select(Job), model)):
+            silent = select(Job).where(Job.state == "running", Job.model.in_(models), Job.lease_until < at)
+            for query in (silent.order_by(Job.created), in_turn(select(Job), models)):
                 if interactive:
                     query = query.where(Job.interactive)
                 job = session.scalar(query.limit(1).with_for_update(skip_locked=True, of=Job))
@@ -70,7 +70,7 @@ class Leases:
             if job.state == "running":
                 job.takeovers += 1
             if job.takeovers > MAX_TAKEOVERS:
-                detail = f"its server ended {MAX_TAKEOVERS} times without one more molecule done"
+                detail = f"its server ended {MAX_TAKEOVERS} times without one more item done"
                 job.problem = {"reason": "abandoned", "detail": detail}
                 job.change("failed", at)
                 return None
@@ -80,10 +80,10 @@ class Leases:
         return job
 
     def waiting(self, job_id: str) -> list[int]:
-        """Places of the molecules of a job that are not done."""
-        query = select(JobMolecule.place).where(JobMolecule.job_id == job_id, JobMolecule.sequence.is_(None))
+        """Places of the items of a job that are not done."""
+        query = select(JobItem.place).where(JobItem.job_id == job_id, JobItem.sequence.is_(None))
         with self._database.read() as session:
-            return list(session.scalars(query.order_by(JobMolecule.place)))
+            return list(session.scalars(query.order_by(JobItem.place)))
 
     def beat(self, job_ids: Collection[str]) -> set[str]:
         """Renew the leases of the jobs that this server works on; those that are still its own."""
@@ -93,7 +93,7 @@ class Leases:
             return set(session.scalars(own.values(lease_until=until).returning(Job.id)))
 
     def finish(self, job_id: str, place: int, done: Done) -> Verdict:
-        """Record that a molecule is done, once; with the last one the job is done.
+        """Record that an item is done, once; with the last one the job is done.
 
         Returns:
             `recorded`; or `known` when it was done before, so that what was made now does not count; or `lost` when
@@ -103,18 +103,18 @@ class Leases:
             job = session.get(Job, job_id, with_for_update=True)
             if job is None or job.state != "running" or job.owner != self._owner:
                 return "lost"
-            molecule = session.get_one(JobMolecule, (job_id, place))
-            if molecule.sequence is not None:  # by this call, whose answer was lost, or by an earlier one
-                return "recorded" if molecule.file == done.file else "known"
+            item = session.get_one(JobItem, (job_id, place))
+            if item.sequence is not None:  # by this call, whose answer was lost, or by an earlier one
+                return "recorded" if item.file == done.file else "known"
             job.sequence += 1
-            molecule.sequence, molecule.status = job.sequence, done.status
-            molecule.refusal, molecule.file = done.refusal, done.file
-            job.num_conformers += done.num_requested - molecule.num_requested
-            molecule.num_requested, molecule.num_returned = done.num_requested, done.num_returned
+            item.sequence, item.status = job.sequence, done.status
+            item.refusal, item.file = done.refusal, done.file
+            job.num_structures += done.num_requested - item.num_requested
+            item.num_requested, item.num_returned = done.num_requested, done.num_returned
             job.num_done, job.takeovers = job.num_done + 1, 0
             job.num_returned += done.num_returned
-            job.num_conformers_done += done.num_requested
-            if job.num_done == job.num_molecules:
+            job.num_structures_done += done.num_requested
+            if job.num_done == job.num_items:
                 job.change("done", self._now(session))
         return "recorded"
 
@@ -129,9 +129,9 @@ class Leases:
         return now(session) if self._clock is None else self._clock()
 
 
-def in_turn(query: Select[*Columns], model: str) -> Select[*Columns]:
-    """Queued jobs in the order in which they will start."""
+def in_turn(query: Select[*Columns], models: Collection[str]) -> Select[*Columns]:
+    """Queued jobs of some models in the order in which they will start."""
     running = aliased(Job)
     busy = select(func.count()).where(running.principal == Job.principal, running.state == "running")
     order = (Job.interactive.desc(), busy.correlate(Job).scalar_subquery(), Job.created, Job.id)
-    return query.where(Job.state == "queued", Job.model == model).order_by(*order)
+    return query.where(Job.state == "queued", Job.model.in_(models)).order_by(*order)

@@ -1,10 +1,10 @@
-"""One molecule of a job: read, sampled, finished."""
+"""What items of jobs are made with: reading, sampling and finishing, each with bounded room."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,9 +13,9 @@ import structlog
 from app.engine.engine import Engine, EngineError
 from app.engine.ticket import Ticket
 from app.intake.finisher import finish_all
-from app.intake.order import Order
 from app.intake.pool import ChildPool
-from app.intake.reading import Refusal
+from app.intake.reading import Reading, Refusal
+from models.finishing.options import FinishOptions
 from models.structure import Ensemble, Molecule
 
 _PRIORITY = -1
@@ -30,14 +30,14 @@ class NotNowError(Exception):
 
 
 class Maker:
-    """Makes the molecules of all jobs of this server, without standing in anybody's way.
+    """Makes the items of all jobs of this server, without standing in anybody's way.
 
     The result is that of the same request without a job.
 
     Args:
         engine: Samples.
         pool: Reads and finishes.
-        in_flight: Conformers that may be with the sampler at once, or else one molecule with more.
+        in_flight: Structures that may be with the sampler at once, or else one item with more.
     """
 
     def __init__(self, engine: Engine, pool: ChildPool, in_flight: int) -> None:
@@ -45,37 +45,45 @@ class Maker:
         self._in_flight, self._room = in_flight, Room(in_flight)
         self._reading, self._finishing = asyncio.Semaphore(len(pool)), asyncio.Semaphore(1)
 
-    async def make(self, order: Order, place: int, interactive: bool = False) -> list[Ensemble] | Refusal:
-        """The ensemble of each stereoisomer of one molecule, or why there is none; waits while the sampler is away."""
+    async def make(self, work: Callable[[Maker], Awaitable[T]], name: str) -> T | Refusal:
+        """What some work makes with the methods below, or why it cannot; waits while the sampler is away.
+
+        Args:
+            work: Makes one item; see `app.jobs.kinds`.
+            name: Of the item, for the log.
+        """
         tries = 0
         while True:
             try:
-                return await self._make(order, place, interactive)
+                return await work(self)
             except (NotNowError, EngineError):
                 pass
             except Exception:
                 tries += 1
-                log.error("molecule_failed", name=order.readings[place].name, tries=tries, exc_info=True)
+                log.error("item_failed", name=name, tries=tries, exc_info=True)
                 if tries == _TRIES:
-                    return Refusal("sampling_failed", "the sampler failed on this molecule; the service's log says why")
+                    return Refusal("sampling_failed", "the sampler failed on this one; the service's log says why")
             await asyncio.sleep(_PAUSE_S)
 
-    async def _make(self, order: Order, place: int, interactive: bool) -> list[Ensemble] | Refusal:
-        async with self._reading:
-            read = await asyncio.wrap_future(self._pool.submit(order.readings[place], interactive))
-        if isinstance(read, Refusal):
-            if read.reason == "intake_unavailable":
-                raise NotNowError(read.detail)
-            return read
-        sampled = await together(self._sample(order, molecule, interactive) for molecule in read)
-        if not order.finish:
-            return sampled
-        async with self._finishing:
-            return await finish_all(self._pool, sampled, order.finish, lambda: False)
+    async def read(self, reading: Reading, interactive: bool) -> list[Molecule] | Refusal:
+        """The molecules of a text.
 
-    async def _sample(self, order: Order, molecule: Molecule, interactive: bool) -> Ensemble:
-        async with self._room.take(min(order.count, self._in_flight)):
-            ticket = Ticket([molecule], [order.count], [order.seed], order.options)
+        Raises:
+            NotNowError: There is no process to read it.
+        """
+        async with self._reading:
+            read = await asyncio.wrap_future(self._pool.submit(reading, interactive))
+        if isinstance(read, Refusal) and read.reason == "intake_unavailable":
+            raise NotNowError(read.detail)
+        return read
+
+    async def sample(self, ticket: Ticket, interactive: bool) -> Any:
+        """The ensemble of a ticket for one molecule or backbone; the ticket is cancelled with this call.
+
+        Raises:
+            EngineError: The engine cannot take it.
+        """
+        async with self._room.take(min(ticket.conformers, self._in_flight)):
             if not interactive:
                 ticket.priority = _PRIORITY
             self._engine.submit(ticket)
@@ -84,9 +92,14 @@ class Maker:
             except asyncio.CancelledError:
                 ticket.cancel()
                 raise
-        if any(problem.reason == "stopped" for problem in ensemble.problems):
-            raise NotNowError("the sampler ended")
         return ensemble
+
+    async def finish(self, ensembles: list[Ensemble], options: FinishOptions) -> list[Ensemble]:
+        """The ensembles relaxed, pruned and ranked as the options say."""
+        if not options:
+            return ensembles
+        async with self._finishing:
+            return await finish_all(self._pool, ensembles, options, lambda: False)
 
 
 class Room:

@@ -1,4 +1,8 @@
-"""A job, its molecules, and the states they go through."""
+"""A job, its items, and the states they go through.
+
+An item is a molecule or a length, and structures are conformers or backbones, by the kind of the job.  Columns keep the
+names of the time when there were molecules alone, so that servers of the version before can go on beside newer ones.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +25,23 @@ class Job(Base):
         id: Names it and cannot be guessed.
         principal: Who may see it.
         state: `queued` and `running` go either way, as servers come and go; the others are final.
-        order: What is asked for, as `Order.to_values`.
+        kind: What is made; one of `app.jobs.kinds`.
+        order: What is asked for, as `to_values` of the order of its kind.
         model: Only a server with this model may run it.
-        num_molecules: In `order`.
-        num_conformers: That were asked for, as far as is known: stereoisomers count when a molecule was read.
-        num_done: Molecules that are done.
-        num_returned: Conformers of those.
-        num_conformers_done: Conformers that were asked for of those.
+        num_items: In `order`.
+        num_structures: That were asked for, as far as is known: stereoisomers count when a molecule was read.
+        num_done: Items that are done.
+        num_returned: Structures of those.
+        num_structures_done: Structures that were asked for of those.
         interactive: Whether somebody waits for it at the screen.
-        sequence: Number of its newest event; state changes and molecules share one count.
+        sequence: Number of its newest event; state changes and items share one count.
         state_sequence: Number of its last change of state.
         created: When it was submitted.
         started: When it first ran.
         ended: When it reached its final state.
         owner: The server that runs it.
         lease_until: When others may take it over unless the owner says that it lives.
-        takeovers: How often it was taken over since its last molecule was done.
+        takeovers: How often it was taken over since its last item was done.
         problem: Why it failed.
         key: Idempotency-Key of the request.
         body_hash: Of the request with that key.
@@ -52,13 +57,14 @@ class Job(Base):
     id: Mapped[str] = mapped_column(String(43), primary_key=True)
     principal: Mapped[str] = mapped_column(String(255))
     state: Mapped[State] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(16), server_default="conformers")
     order: Mapped[dict[str, Any]] = mapped_column(JSON, deferred=True)
     model: Mapped[str] = mapped_column(String(255))
-    num_molecules: Mapped[int] = mapped_column(Integer)
-    num_conformers: Mapped[int] = mapped_column(Integer)
+    num_items: Mapped[int] = mapped_column("num_molecules", Integer)
+    num_structures: Mapped[int] = mapped_column("num_conformers", Integer)
     num_done: Mapped[int] = mapped_column(Integer, default=0)
     num_returned: Mapped[int] = mapped_column(Integer, default=0)
-    num_conformers_done: Mapped[int] = mapped_column(Integer, default=0)
+    num_structures_done: Mapped[int] = mapped_column("num_conformers_done", Integer, default=0)
     interactive: Mapped[bool] = mapped_column(Boolean, default=False)
     sequence: Mapped[int] = mapped_column(Integer, default=1)
     state_sequence: Mapped[int] = mapped_column(Integer, default=1)
@@ -71,8 +77,8 @@ class Job(Base):
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
     key: Mapped[str | None] = mapped_column(String(255), default=None)
     body_hash: Mapped[str | None] = mapped_column(String(64), default=None)
-    molecules: Mapped[list[JobMolecule]] = relationship(
-        order_by="JobMolecule.place", cascade="all, delete-orphan", passive_deletes=True, lazy="raise"
+    items: Mapped[list[JobItem]] = relationship(
+        order_by="JobItem.place", cascade="all, delete-orphan", passive_deletes=True, lazy="raise"
     )
 
     def change(self, state: State, now: float) -> None:
@@ -86,18 +92,18 @@ class Job(Base):
             self.ended = now
 
 
-class JobMolecule(Base):
-    """One molecule of a job: waiting until `sequence` says that it is done.
+class JobItem(Base):
+    """One item of a job: waiting until `sequence` says that it is done.
 
     Attributes:
         job_id: The job.
         place: In the request, from 0.
         name: The caller's name for it.
         sequence: Number of the event that told of its end; None while it waits.
-        num_requested: Conformers of it, all stereoisomers together.
+        num_requested: Structures of it; of a molecule, those of all stereoisomers together.
         num_returned: Those that were made.
         status: `ok`, `partial` or `failed`.
-        refusal: Reason and detail if there is no ensemble.
+        refusal: Reason and detail if nothing was tried, or all of it was given up.
         file: Else the name of the file that holds it, in `JobFiles`.
     """
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -15,21 +15,20 @@ import structlog
 
 from app.database.database import DatabaseError
 from app.engine.engine import Engine
-from app.intake.order import Order, Outcome
 from app.intake.reading import Refusal
 from app.jobs.files import JobFiles
+from app.jobs.kinds import KINDS, AnyOrder, Made
 from app.jobs.lease import Done, Leases
 from app.jobs.maker import Maker, together
 from app.jobs.record import Job
 from app.jobs.store import JobStore
 from app.telemetry.tracing import span
-from models.structure import Ensemble
 
 _LOOK_EVERY_S = 2.0  # for jobs that were submitted to another server
 _SWEEP_EVERY_S = 600.0
-_MOLECULES_AT_ONCE = 32  # of one job, so that a second job gets its share of the sampler
+_ITEMS_AT_ONCE = 32  # of one job, so that a second job gets its share of the sampler
 _INTERACTIVE_AT_ONCE = 64
-_REMEMBERED = 256  # molecules, for the pace
+_REMEMBERED = 256  # items of each kind, for the pace
 _MAX_PAUSE_S = 10.0
 _IDLE_S = 3600.0  # after which answers are deleted that nobody takes; they can be made again
 T = TypeVar("T")
@@ -43,8 +42,8 @@ class JobService:
         store: Jobs of all servers.
         leases: Those of this one.
         files: What they have made.
-        engine: Tells which model is served, and when.
-        maker: Makes molecules.
+        engine: Tells which models are served, and when.
+        maker: Makes items.
         at_once: Jobs of this server that run at once.
         retention_s: How long a job is kept after its end, s.
     """
@@ -62,7 +61,8 @@ class JobService:
         self.store, self.leases, self.files = store, leases, files
         self.retention_s = retention_s
         self.closing = False
-        self.on_made: Callable[[Sequence[Outcome]], None] = lambda outcomes: None  # hears what became of each molecule
+        # hears what became of each item: its order, its place, and ensembles or the reason why there are none
+        self.on_made: Callable[[AnyOrder, int, Made | Refusal], None] = lambda order, place, answer: None
         self.changes = 0  # of jobs by this server
         self._engine, self._maker, self._at_once = engine, maker, at_once
         self._threads = ThreadPoolExecutor(4, "jobs")  # of its own, so that a lease never waits for callers
@@ -70,7 +70,8 @@ class JobService:
         self._trouble = False  # of the place for results, when it was used last
         self._running: dict[str, asyncio.Task[None]] = {}
         self._interactive: set[str] = set()
-        self._made: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
+        # of each kind, when items were done, and their structures
+        self._made: defaultdict[str, deque[tuple[float, int]]] = defaultdict(partial(deque, maxlen=_REMEMBERED))
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._swept = -_SWEEP_EVERY_S
         self._loop: asyncio.Task[None] | None = None
@@ -101,7 +102,7 @@ class JobService:
         """Do something for a caller that waits for the disk or the database, in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._callers, partial(work, *args))
 
-    async def submit(self, order: Order, principal: str, **key: Any) -> tuple[Job, bool]:
+    async def submit(self, order: AnyOrder, principal: str, **key: Any) -> tuple[Job, bool]:
         """Queue a job; see `JobStore.submit`.
 
         Raises:
@@ -111,7 +112,7 @@ class JobService:
             await self.call(self._check_files)
         job, new = await self.call(partial(self.store.submit, order, principal, **key))
         if new:
-            log.info("job_submitted", job=job.id[:8], molecules=job.num_molecules, conformers=job.num_conformers)
+            log.info("job_submitted", job=job.id[:8], kind=job.kind, items=job.num_items, structures=job.num_structures)
             self._wake.set()
         return job, new
 
@@ -128,23 +129,34 @@ class JobService:
 
     async def outlook(self, job: Job) -> tuple[int | None, float | None]:
         """How many jobs start before this one (None unless it is queued), and seconds until it is done, if known."""
-        position, before = None, 0
+        position, before = None, dict[str, int]()
         if job.state == "queued":
-            position, before = await self.call(self.store.ahead, job)
-        left = job.num_conformers - job.num_conformers_done
-        pace = self._pace()
+            position, before = await self.call(self.store.ahead, job, self._models)
+        left = job.num_structures - job.num_structures_done
         if job.state == "running":
             left *= max(1, len(self._running))  # they share the sampler
         elif job.state != "queued":
             return None, None
-        return position, None if pace is None else round((before + left) * pace, 1)
+        seconds = 0.0
+        for kind, structures in [*before.items(), (job.kind, left)]:
+            pace = self._pace(kind)
+            if pace is None:
+                return position, None
+            seconds += pace * structures
+        return position, round(seconds, 1)
 
-    def _pace(self) -> float | None:
-        """Seconds of one conformer, as it was of late."""
-        if len(self._made) < 2:
+    @property
+    def _models(self) -> list[str]:
+        """Names of the models whose jobs this server can run."""
+        return [served.model.name for served in list(self._engine.served.values())]
+
+    def _pace(self, kind: str) -> float | None:
+        """Seconds of one structure, as it was of late."""
+        made = self._made[kind]
+        if len(made) < 2:
             return None
-        conformers = sum(count for _, count in self._made) - self._made[0][1]
-        return (self._made[-1][0] - self._made[0][0]) / max(1, conformers)
+        structures = sum(count for _, count in made) - made[0][1]
+        return (made[-1][0] - made[0][0]) / max(1, structures)
 
     async def _run(self) -> None:
         """Renew leases and claim jobs, as long as the server lives."""
@@ -165,16 +177,16 @@ class JobService:
             for task in lost:  # cancelled, or taken over while this server was silent
                 task.cancel()
             await asyncio.gather(*lost, return_exceptions=True)  # before one of them may be claimed again
-        while self._engine.ready and self._engine.model is not None:
+        while self._engine.ready:
             full = len(self._running) - len(self._interactive) >= self._at_once
             if full and len(self._interactive) >= _INTERACTIVE_AT_ONCE:
                 break
-            job = await self._do(self.leases.claim, self._engine.model.name, full)
+            job = await self._do(self.leases.claim, self._models, full)
             if job is None:
                 break
             if job.id in self._running:  # its lease had run out, and it is our own again
                 continue
-            log.info("job_claimed", job=job.id[:8], done=job.num_done, molecules=job.num_molecules)
+            log.info("job_claimed", job=job.id[:8], kind=job.kind, done=job.num_done, items=job.num_items)
             if job.interactive:
                 self._interactive.add(job.id)
             task = self._running[job.id] = asyncio.create_task(self._carry_out(job))
@@ -185,38 +197,38 @@ class JobService:
             await self._sweep()
 
     async def _carry_out(self, job: Job) -> None:
-        """Make the molecules that are not done yet."""
-        with span("job", {"job": job.id[:8], "molecules": job.num_molecules, "done": job.num_done}):
+        """Make the items that are not done yet."""
+        with span("job", {"job": job.id[:8], "kind": job.kind, "items": job.num_items, "done": job.num_done}):
             await self._make(job)
 
     async def _make(self, job: Job) -> None:
         order = await self._insist(self.store.order_of, job.id)
         places = await self._insist(self.leases.waiting, job.id)
-        gate = asyncio.Semaphore(_MOLECULES_AT_ONCE)
+        gate = asyncio.Semaphore(_ITEMS_AT_ONCE)
 
         async def one(place: int) -> None:
             async with gate:
-                answer = await self._maker.make(order, place, job.interactive)
-                await self._record(job.id, order, place, answer)
+                work = partial(KINDS[order.kind].make, order, place, job.interactive)
+                await self._record(job.id, order, place, await self._maker.make(work, order.names[place]))
 
         await together(one(place) for place in places)
 
-    async def _record(self, job_id: str, order: Order, place: int, answer: list[Ensemble] | Refusal) -> None:
+    async def _record(self, job_id: str, order: AnyOrder, place: int, answer: Made | Refusal) -> None:
         """Keep what was made: first the file, then the record that says it is there."""
         if isinstance(answer, Refusal):
             refusal = {"reason": answer.reason, "detail": answer.detail}
             done = Done(order.count, 0, "failed", refusal)
         else:
-            name = await self._insist(self.files.write, job_id, place, answer)
-            returned = sum(len(ensemble.conformers) for ensemble in answer)
+            packed = await self._do(KINDS[order.kind].pack, answer)
+            name = await self._insist(self.files.write, job_id, place, packed)
+            returned = sum(ensemble.num_returned for ensemble in answer)
             statuses = {ensemble.status for ensemble in answer}
             status = statuses.pop() if len(statuses) == 1 else "partial"
             done = Done(order.count * len(answer), returned, status, file=name)
         verdict = await self._insist(self.leases.finish, job_id, place, done)
         if verdict == "recorded":
-            self._made.append((monotonic(), done.num_requested))
-            answers = [answer] if isinstance(answer, Refusal) else answer
-            self.on_made([Outcome(order.readings[place].name, order.count, each) for each in answers])
+            self._made[order.kind].append((monotonic(), done.num_requested))
+            self.on_made(order, place, answer)
             self._tell()
         elif done.file:
             await self._do(self.files.drop, job_id, done.file)

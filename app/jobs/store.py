@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
@@ -12,9 +13,9 @@ from sqlalchemy.orm import Session, aliased, selectinload, undefer
 
 from app.database.database import Database
 from app.errors import Problem
-from app.intake.order import Order
+from app.jobs.kinds import KINDS, AnyOrder
 from app.jobs.lease import in_turn
-from app.jobs.record import ACTIVE, ENDED, Job, JobMolecule, State
+from app.jobs.record import ACTIVE, ENDED, Job, JobItem, State
 
 _SWEPT = 100  # jobs at once
 
@@ -33,7 +34,7 @@ class JobStore:
 
     def submit(
         self,
-        order: Order,
+        order: AnyOrder,
         principal: str,
         key: str | None = None,
         body_hash: str | None = None,
@@ -73,7 +74,7 @@ class JobStore:
             return session.scalar(select(Job.id).where(Job.principal == principal, Job.key == key)) is not None
 
     def find(self, job_id: str, principal: str) -> Job:
-        """A job with its molecules.
+        """A job with its items.
 
         Raises:
             Problem: 404 when this principal has no such job.
@@ -81,14 +82,14 @@ class JobStore:
         with self._database.read() as session:
             return _own(session, job_id, principal)
 
-    def order_of(self, job_id: str) -> Order:
+    def order_of(self, job_id: str) -> AnyOrder:
         """What a job asks for."""
         with self._database.read() as session:
             job = session.scalars(select(Job).where(Job.id == job_id).options(undefer(Job.order))).one()
-        return Order.from_values(job.order)
+        return KINDS[job.kind].read_order(job.order)
 
     def page(self, principal: str, state: State | None, limit: int, before: str | None) -> Sequence[Job]:
-        """Jobs of a principal, newest first, without their molecules.
+        """Jobs of a principal, newest first, without their items.
 
         Args:
             principal: Whose.
@@ -106,29 +107,37 @@ class JobStore:
         with self._database.read() as session:
             return session.scalars(query.order_by(Job.created.desc(), Job.id.desc()).limit(limit)).all()
 
-    def events(self, job_id: str, after: int) -> tuple[Job, Sequence[JobMolecule]]:
-        """A job as it is now, and its molecules that were done after an event, oldest first.
+    def events(self, job_id: str, after: int) -> tuple[Job, Sequence[JobItem]]:
+        """A job as it is now, and its items that were done after an event, oldest first.
 
         Raises:
             Problem: 404 when it is gone.
         """
-        query = select(JobMolecule).where(JobMolecule.job_id == job_id, JobMolecule.sequence > after)
+        query = select(JobItem).where(JobItem.job_id == job_id, JobItem.sequence > after)
         with self._database.read() as session:
             job = session.get(Job, job_id)
-            molecules = session.scalars(query.order_by(JobMolecule.sequence)).all()
+            items = session.scalars(query.order_by(JobItem.sequence)).all()
         if job is None:
             raise Problem(404, "not_found", "the job has expired")
-        return job, [m for m in molecules if m.sequence is not None and m.sequence <= job.sequence]
+        return job, [item for item in items if item.sequence is not None and item.sequence <= job.sequence]
 
-    def ahead(self, job: Job) -> tuple[int, int]:
-        """How many jobs would start before a queued one, and conformers that are left to make before its own."""
-        left = Job.num_conformers - Job.num_conformers_done
+    def ahead(self, job: Job, models: Collection[str]) -> tuple[int, dict[str, int]]:
+        """How many jobs would start before a queued one, and structures of each kind to make before its own.
+
+        Args:
+            job: The queued one.
+            models: Of the server that is asked.
+        """
+        models = {*models, job.model}
+        left = Job.num_structures - Job.num_structures_done
         with self._database.read() as session:
-            running = select(func.sum(left)).where(Job.state == "running", Job.model == job.model)
-            conformers = session.scalar(running) or 0
-            queued = session.execute(in_turn(select(Job.id, left), job.model)).all()
+            running = select(Job.kind, func.sum(left)).where(Job.state == "running", Job.model.in_(models))
+            before: Counter[str] = Counter(dict(session.execute(running.group_by(Job.kind)).all()))
+            queued = session.execute(in_turn(select(Job.id, Job.kind, left), models)).all()
         position = next((k for k, row in enumerate(queued) if row[0] == job.id), 0)
-        return position, conformers + sum(row[1] for row in queued[:position])
+        for _, kind, structures in queued[:position]:
+            before[kind] += structures
+        return position, dict(before)
 
     def cancel(self, job_id: str, principal: str) -> Job:
         """End a job unless it has ended; what is done of it stays.
@@ -167,28 +176,26 @@ class JobStore:
             raise Problem(503, "overloaded", detail, {"Retry-After": "60"})
 
 
-def _build(order: Order, principal: str, key: str | None, body_hash: str | None, interactive: bool) -> Job:
-    molecules = [
-        JobMolecule(place=place, name=reading.name, num_requested=order.count)
-        for place, reading in enumerate(order.readings)
-    ]
+def _build(order: AnyOrder, principal: str, key: str | None, body_hash: str | None, interactive: bool) -> Job:
+    items = [JobItem(place=place, name=name, num_requested=order.count) for place, name in enumerate(order.names)]
     return Job(
         id=secrets.token_urlsafe(24),
         principal=principal,
         state="queued",
+        kind=order.kind,
         order=order.to_values(),
         model=order.model,
-        num_molecules=len(molecules),
-        num_conformers=len(molecules) * order.count,
+        num_items=len(items),
+        num_structures=len(items) * order.count,
         interactive=interactive,
         key=key,
         body_hash=body_hash,
-        molecules=molecules,
+        items=items,
     )
 
 
 def _own(session: Session, job_id: str, principal: str, lock: bool = False) -> Job:
-    query = select(Job).where(Job.id == job_id, Job.principal == principal).options(selectinload(Job.molecules))
+    query = select(Job).where(Job.id == job_id, Job.principal == principal).options(selectinload(Job.items))
     job = session.scalar(query.with_for_update() if lock else query)
     if job is None:
         raise Problem(404, "not_found", f"there is no job {job_id[:60]!r}; it may have expired; see GET /v1/jobs")
@@ -198,5 +205,5 @@ def _own(session: Session, job_id: str, principal: str, lock: bool = False) -> J
 def _with_key(session: Session, principal: str, key: str | None) -> Job | None:
     if key is None:
         return None
-    query = select(Job).where(Job.principal == principal, Job.key == key).options(selectinload(Job.molecules))
+    query = select(Job).where(Job.principal == principal, Job.key == key).options(selectinload(Job.items))
     return session.scalar(query)

@@ -31,8 +31,9 @@ from app.database.database import Database
 from app.engine.engine import EngineError
 from app.engine.lane import Lane
 from app.engine.stats import EngineStats
-from app.engine.ticket import Ticket
+from app.engine.ticket import BACKBONES, MAIN, Ticket
 from app.engine.work import Row
+from app.intake.backbone_order import BackboneOrder
 from app.intake.embedding import Embedding
 from app.intake.job import Job
 from app.intake.order import Order
@@ -45,13 +46,19 @@ from app.jobs.service import JobService
 from app.jobs.store import JobStore
 from app.main import create_app
 from app.settings import Settings
+from models.backbone import Backbone, BackboneEnsemble
+from models.blueprint import Blueprint
+from models.books import open_book
 from models.data import features, residues
 from models.data.backbones import read_backbones
+from models.data.blueprints import Wish, name_lengths
+from models.data.report import report_backbones
 from models.finishing.options import FinishOptions
+from models.geometry.peptide import POINTS
 from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
-from models.options import SampleOptions
-from models.structure import Conformer, Ensemble, Molecule, Problem
+from models.options import SampleOptions, build_chain_options
+from models.structure import Conformer, Ensemble, Molecule
 from models.weights import save_model
 
 with warnings.catch_warnings():
@@ -348,7 +355,8 @@ def records() -> Callable[[str], list[Chem.Mol]]:
 def tools() -> SimpleNamespace:
     """What tests of jobs build with."""
     return SimpleNamespace(
-        build_order=build_order, Clock=Clock, LocalPool=LocalPool, QuickEngine=QuickEngine, draw=draw,
+        build_order=build_order, build_backbone_order=build_backbone_order, Clock=Clock,
+        LocalPool=LocalPool, QuickEngine=QuickEngine, draw=draw,
         build_service=build_service,
     )  # fmt: skip
 
@@ -442,6 +450,12 @@ def build_order(*smiles: str, count: int = 2, seed: int = 1, **fields: object) -
     return Order("quick", readings, count, seed, SampleOptions(), FinishOptions(), **fields)
 
 
+def build_backbone_order(*lengths: int, count: int = 2, seed: int = 1, **fields: object) -> BackboneOrder:
+    given = {"wish": Wish(), "residue": "ALA", "file_format": "pdb", "keep_failed": True, "idealise": False, **fields}
+    options = build_chain_options(steps=4)
+    return BackboneOrder("quick-chains", tuple(name_lengths(lengths)), lengths, count, seed, options, **given)
+
+
 class Clock:
     """Time that passes when it is told to."""
 
@@ -470,11 +484,12 @@ class LocalPool(ChildPool):
 
 
 class QuickEngine:
-    """Stands for the sampler: conformer k of seed s is normal numbers of seed s + k."""
+    """Stands for the sampler: structure k of seed s is normal numbers of seed s + k."""
 
     def __init__(self, tickets: int | None = None) -> None:
         self.model = SimpleNamespace(name="quick", check_sampler=lambda kind: None)
-        self.served: dict[str, object] = {}
+        chains = SimpleNamespace(name="quick-chains", check_sampler=lambda kind: None, lengths=(12, 40))
+        self.served = {MAIN: SimpleNamespace(model=self.model), BACKBONES: SimpleNamespace(model=chains)}
         self.ready, self.broken, self.closing = True, 0, False
         self.state, self.detail = "ready", ""
         self.tickets: list[Ticket] = []
@@ -506,18 +521,29 @@ class QuickEngine:
     def _answer(self, ticket: Ticket) -> None:
         ticket.claim()
         if self.closing:
-            molecule, count = ticket.molecules[0], ticket.counts[0]
-            ticket.future.set_result([Ensemble(molecule, count, (), (Problem("stopped", "ended", count),), 0, 0)])
+            books = [open_book(*work, 1) for work in zip(ticket.molecules, ticket.counts, ticket.seeds, strict=True)]
+            ticket.future.set_result([book.ensemble() for book in books])
             return
         ticket.future.set_result(
-            [draw(*work) for work in zip(ticket.molecules, ticket.counts, ticket.seeds, strict=True)]
+            [
+                draw(*work, place)
+                for place, work in enumerate(zip(ticket.molecules, ticket.counts, ticket.seeds, strict=True))
+            ]
         )
 
 
-def draw(molecule: object, count: int, seed: int) -> Ensemble:
-    shapes = [np.random.default_rng(seed + k).normal(size=(molecule.num_atoms, 3)) for k in range(count)]
-    conformers = tuple(Conformer(k, seed + k, x.astype(np.float32)) for k, x in enumerate(shapes))
-    return Ensemble(molecule, count, conformers, (), count, count)
+def draw(subject: Molecule | Blueprint, count: int, seed: int, place: int = 0) -> Ensemble | BackboneEnsemble:
+    atoms = subject.num_atoms if isinstance(subject, Molecule) else POINTS * subject.length
+    shapes = [np.random.default_rng(seed + k).normal(size=(atoms, 3)).astype(np.float32) for k in range(count)]
+    if isinstance(subject, Molecule):
+        conformers = tuple(Conformer(k, seed + k, x) for k, x in enumerate(shapes))
+        return Ensemble(subject, count, conformers, (), count, count)
+    x = np.stack(shapes).reshape(count, -1, POINTS, 3)
+    samples = tuple(
+        Backbone(seed + k, own, report, 1, None)
+        for k, (own, report) in enumerate(zip(x, report_backbones(x), strict=True))
+    )
+    return BackboneEnsemble(place, subject.id, subject.length, samples, None, "")
 
 
 def build_service(

@@ -19,7 +19,8 @@ OTHER = {
     "parse_processes": "4", "parse_timeout_s": "1.5",
     "parse_memory_mb": "900", "parse_jobs": "9", "otel_endpoint": "http://127.0.0.1:4318/v1/traces",
     "state_dir": "elsewhere", "database_url": "sqlite:///other.db",
-    "results_url": "memory://results", "async_above": "0.5", "max_jobs": "9", "jobs_at_once": "2",
+    "results_url": "memory://results", "async_above": "0.5", "async_above_residues": "7.5",
+    "max_jobs": "9", "jobs_at_once": "2",
     "job_in_flight": "128", "job_lease_s": "1.5", "job_retention_h": "2.5", "log_level": "debug",
 }  # fmt: skip
 

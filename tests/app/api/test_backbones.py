@@ -225,11 +225,6 @@ def test_wishes_reach_the_network(ask_backbones):
     assert np.abs(plain - asked).max() > 1e-3
 
 
-def test_request_cannot_be_kept_under_a_key(chain_client):
-    response = chain_client.post("/v1/backbones", json={"lengths": [20]}, headers={"Idempotency-Key": "abc"})
-    assert problem_of(response)["errors"][0]["field"] == "Idempotency-Key"
-
-
 def test_service_without_a_model_of_backbones_says_so(client):
     problem = problem_of(client.post("/v1/backbones", json={"lengths": [64]}), 404)
     assert problem["type"].endswith("not_served")

@@ -156,7 +156,7 @@ def test_queue_tells_places_and_an_estimate(quick, tools):
     assert [job["state"] for job in jobs] == ["running", "queued", "queued"]
     assert [job["queue_position"] for job in jobs] == [None, 0, 1]
     client.app.state.jobs._made.clear()
-    client.app.state.jobs._made.extend([(0.0, 1), (10.0, 5)])  # two seconds for each conformer
+    client.app.state.jobs._made["conformers"].extend([(0.0, 1), (10.0, 5)])  # two seconds for each conformer
     left = [client.get(path).json()["seconds_left"] for path in paths]
     assert left == [6.0, 18.0, 30.0]
 

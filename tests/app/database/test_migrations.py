@@ -1,8 +1,10 @@
 import threading
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 import app.main  # noqa: F401 - declares every table
 from app.database.database import Base, Database
@@ -27,6 +29,27 @@ def test_upgrade_twice_changes_nothing(database):
     database.upgrade()
     with database._engine.connect() as connection:
         assert MigrationContext.configure(connection).get_current_revision() is not None
+
+
+def test_jobs_of_servers_that_know_no_kinds_make_conformers(database_url):
+    """Also those that such a server adds beside a newer one."""
+    database, config = Database(database_url), configuration()
+    job = {
+        "id": "old", "principal": "me", "state": "queued", "order": "{}", "model": "m", "num_molecules": 1,
+        "num_conformers": 2, "num_done": 0, "num_returned": 0, "num_conformers_done": 0, "interactive": False,
+        "sequence": 1, "state_sequence": 1, "created": 0.0, "takeovers": 0,
+    }  # fmt: skip
+    columns, values = ", ".join(f'"{name}"' for name in job), ", ".join(f":{name}" for name in job)
+    insert = text(f"INSERT INTO jobs ({columns}) VALUES ({values})")
+    with database._engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.execute(insert, job)
+    database.upgrade()
+    with database._engine.begin() as connection:
+        connection.execute(insert, job | {"id": "later"})
+        assert connection.execute(text("SELECT kind FROM jobs")).scalars().all() == ["conformers"] * 2
+    database.close()
 
 
 def test_services_that_start_at_once_take_turns(database_url):

@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from app.client import Client
 from app.database.database import Database
-from app.jobs.record import ENDED, Job, JobMolecule
+from app.jobs.record import ENDED, Job, JobItem
 
 PATIENCE_S = 300
 
@@ -132,9 +132,9 @@ def besiege(fortress, database, kills, seed):
 
     def look():
         """Molecules that are done; what was recorded once stays as it is."""
-        done = select(JobMolecule.job_id, JobMolecule.place, JobMolecule.sequence, JobMolecule.file)
+        done = select(JobItem.job_id, JobItem.place, JobItem.sequence, JobItem.file)
         with database.read() as session:
-            rows = session.execute(done.where(JobMolecule.sequence.is_not(None))).all()
+            rows = session.execute(done.where(JobItem.sequence.is_not(None))).all()
         found = {(row.job_id, row.place): (row.sequence, row.file) for row in rows}
         assert files.items() <= found.items(), "a result was lost, or made again"
         files.update(found)

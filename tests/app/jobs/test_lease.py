@@ -9,7 +9,7 @@ from sqlalchemy.orm import selectinload
 
 from app.database.database import now
 from app.jobs.lease import MAX_TAKEOVERS, Done, Leases
-from app.jobs.record import ENDED, Job, JobMolecule
+from app.jobs.record import ENDED, Job, JobItem
 from app.jobs.store import JobStore
 
 LEASE_S = 10.0
@@ -33,19 +33,19 @@ def job(database, clock, tools):
 
 def test_job_of_a_server_that_lives_is_not_taken(servers, job, clock):
     first, second = servers
-    assert first.claim("quick").id == job.id
+    assert first.claim(["quick"]).id == job.id
     for _ in range(5):
         clock.now += LEASE_S - 1
         assert first.beat([job.id]) == {job.id}
-        assert second.claim("quick") is None
+        assert second.claim(["quick"]) is None
 
 
 def test_job_of_a_silent_server_is_taken_over_with_what_is_done(servers, job, clock):
     first, second = servers
-    first.claim("quick")
+    first.claim(["quick"])
     assert first.finish(job.id, 1, DONE) == "recorded"
     clock.now += LEASE_S + 1
-    taken = second.claim("quick")
+    taken = second.claim(["quick"])
     assert (taken.id, taken.owner, taken.takeovers) == (job.id, "b", 1)
     assert second.waiting(job.id) == [0, 2]
     assert first.beat([job.id]) == set()
@@ -55,23 +55,23 @@ def test_job_of_a_silent_server_is_taken_over_with_what_is_done(servers, job, cl
 
 def test_molecule_is_counted_once(servers, job, database):
     first, _ = servers
-    first.claim("quick")
+    first.claim(["quick"])
     assert first.finish(job.id, 0, DONE) == "recorded"
     assert first.finish(job.id, 0, DONE) == "recorded", "its answer may have been lost"
     assert first.finish(job.id, 0, Done(2, 1, "partial", file="another")) == "known"
     with database.read() as session:
-        found, molecule = session.get(Job, job.id), session.get(JobMolecule, (job.id, 0))
+        found, molecule = session.get(Job, job.id), session.get(JobItem, (job.id, 0))
     assert (molecule.file, molecule.status) == ("f", "ok")
-    assert (found.num_done, found.num_returned, found.num_conformers) == (1, 2, 6)
+    assert (found.num_done, found.num_returned, found.num_structures) == (1, 2, 6)
 
 
 def test_clocks_of_servers_may_differ(database, tools, monkeypatch):
     JobStore(database, 5).submit(tools.build_order("CCO"), "me")
     first, second = (Leases(database, name, LEASE_S) for name in "ab")
-    assert first.claim("quick") is not None
+    assert first.claim(["quick"]) is not None
     for wrong in (0.0, 1e12):
         monkeypatch.setattr("time.time", lambda wrong=wrong: wrong)
-        assert second.claim("quick") is None
+        assert second.claim(["quick"]) is None
     monkeypatch.undo()
     with database.read() as session:
         assert abs(now(session) - time.time()) < 60
@@ -79,10 +79,10 @@ def test_clocks_of_servers_may_differ(database, tools, monkeypatch):
 
 def test_server_that_ends_gives_its_jobs_back_at_once(servers, job):
     first, second = servers
-    first.claim("quick")
+    first.claim(["quick"])
     first.finish(job.id, 2, DONE)
     first.release()
-    taken = second.claim("quick")
+    taken = second.claim(["quick"])
     assert taken.id == job.id
     assert taken.takeovers == 0
     assert second.waiting(job.id) == [0, 1]
@@ -90,12 +90,12 @@ def test_server_that_ends_gives_its_jobs_back_at_once(servers, job):
 
 def test_job_that_ends_every_server_is_given_up(servers, job, clock, database):
     first, _ = servers
-    first.claim("quick")
+    first.claim(["quick"])
     for _ in range(MAX_TAKEOVERS):
         clock.now += LEASE_S + 1
-        assert first.claim("quick").id == job.id
+        assert first.claim(["quick"]).id == job.id
     clock.now += LEASE_S + 1
-    assert first.claim("quick") is None
+    assert first.claim(["quick"]) is None
     with database.read() as session:
         found = session.get(Job, job.id)
     assert (found.state, found.problem["reason"]) == ("failed", "abandoned")
@@ -128,7 +128,7 @@ def test_jobs_live_by_the_rules_whatever_happens(database, tools):
         def claim(self, name):
             silent = {j for j, end in self.until.items() if end < self.clock.now}
             queued = {j for j in self.done if j not in self.owner and j not in self.ended}
-            job = self.servers[name].claim("quick")
+            job = self.servers[name].claim(["quick"])
             assert (job is None) == (not silent and not queued)
             if job is not None:
                 assert job.id in (silent or queued)
@@ -180,15 +180,15 @@ def test_jobs_live_by_the_rules_whatever_happens(database, tools):
         @invariant()
         def records_are_those_of_the_model(self):
             with database.read() as session:
-                jobs = session.scalars(select(Job).options(selectinload(Job.molecules))).all()
+                jobs = session.scalars(select(Job).options(selectinload(Job.items))).all()
             assert {job.id for job in jobs} == set(self.done)
             for job in jobs:
                 state = self.ended.get(job.id, "running" if job.id in self.owner else "queued")
                 assert (job.state, job.owner) == (state, self.owner.get(job.id))
-                assert {m.place: m.file for m in job.molecules} == self.done[job.id]
+                assert {m.place: m.file for m in job.items} == self.done[job.id]
                 assert job.num_done == sum(file is not None for file in self.done[job.id].values())
-                assert all((m.sequence is None) == (m.file is None) for m in job.molecules)
-                numbers = [m.sequence for m in job.molecules if m.sequence]
+                assert all((m.sequence is None) == (m.file is None) for m in job.items)
+                numbers = [m.sequence for m in job.items if m.sequence]
                 assert len({*numbers, job.state_sequence}) == len(numbers) + 1
                 assert job.sequence == max([*numbers, job.state_sequence])
                 assert (job.ended is not None) == (job.state in ENDED)

@@ -12,9 +12,23 @@ import pytest
 
 from app.database.database import Database, DatabaseError
 from app.intake.reading import Refusal
+from app.jobs.kinds import KINDS
 from app.jobs.record import ENDED
+from models.export.packed import from_packed
 
 SMILES = ("CCO", "CC", "C(C", "C1CC1")
+
+
+@pytest.fixture(params=["conformers", "backbones"])
+def order_of(request, tools):
+    """Orders of so many items."""
+
+    def build(size):
+        if request.param == "conformers":
+            return tools.build_order(*("C" * k for k in range(1, size + 1)))
+        return tools.build_backbone_order(*range(12, 12 + size))
+
+    return build
 
 
 def run(service, work):
@@ -47,11 +61,11 @@ def test_job_makes_what_the_same_request_would(database, tmp_path, tools, until)
     job = run(service, work)
     assert job.state == "done"
     assert (job.num_done, job.num_returned) == (4, 450)
-    assert [m.status for m in job.molecules] == ["ok", "ok", "failed", "ok"]
-    assert job.molecules[2].refusal["reason"] == "unreadable"
+    assert [m.status for m in job.items] == ["ok", "ok", "failed", "ok"]
+    assert job.items[2].refusal["reason"] == "unreadable"
     assert [ticket.counts for ticket in engine.tickets] == [[150]] * 3
     assert {ticket.priority for ticket in engine.tickets} == {-1}
-    (ensemble,) = service.files.read(job.id, job.molecules[0].file)
+    (ensemble,) = from_packed(service.files.read(job.id, job.items[0].file))
     whole = tools.draw(ensemble.molecule, 150, 5)
     assert [(c.index, c.seed) for c in ensemble.conformers] == [(k, 5 + k) for k in range(150)]
     for a, b in zip(ensemble.conformers, whole.conformers, strict=True):
@@ -71,12 +85,12 @@ def test_job_goes_on_when_the_sampler_was_away(database, tmp_path, tools, until)
     assert run(service, work).num_returned == 4
 
 
-def test_server_that_ends_gives_back_what_is_not_done(database, tmp_path, tools, until):
+def test_server_that_ends_gives_back_what_is_not_done(database, tmp_path, tools, until, order_of):
     engine = tools.QuickEngine(tickets=1)
     service = tools.build_service(database, tmp_path, engine)
 
     async def begin():
-        job, _ = await service.submit(tools.build_order("CC", "C"), "me")
+        job, _ = await service.submit(order_of(2), "me")
         await until(lambda: service.store.find(job.id, "me").num_done == 1)
         return job
 
@@ -93,20 +107,20 @@ def test_server_that_ends_gives_back_what_is_not_done(database, tmp_path, tools,
     assert len(again._engine.tickets) == 1
 
 
-def test_structures_of_a_sampler_that_ended_are_made_again(database, tmp_path, tools, until):
+def test_structures_of_a_sampler_that_ended_are_made_again(database, tmp_path, tools, until, order_of):
     engine = tools.QuickEngine()
     engine.closing = True
     service = tools.build_service(database, tmp_path, engine)
 
     async def work():
-        job, _ = await service.submit(tools.build_order("CC"), "me")
+        job, _ = await service.submit(order_of(1), "me")
         await until(lambda: engine.tickets)
         assert service.store.find(job.id, "me").num_done == 0
         engine.closing = False
         await until(lambda: state(service, job) in ENDED)
         return service.store.find(job.id, "me")
 
-    assert [m.status for m in run(service, work).molecules] == ["ok"]
+    assert [m.status for m in run(service, work).items] == ["ok"]
 
 
 def test_molecule_that_the_sampler_fails_on_fails_alone(database, tmp_path, tools, until, monkeypatch):
@@ -129,8 +143,8 @@ def test_molecule_that_the_sampler_fails_on_fails_alone(database, tmp_path, tool
         return service.store.find(job.id, "me")
 
     job = run(service, work)
-    assert [m.status for m in job.molecules] == ["failed", "ok"]
-    assert job.molecules[0].refusal["reason"] == "sampling_failed"
+    assert [m.status for m in job.items] == ["failed", "ok"]
+    assert job.items[0].refusal["reason"] == "sampling_failed"
 
 
 def test_cancelled_job_frees_the_sampler(database, tmp_path, tools, until):
@@ -222,9 +236,9 @@ def serve(url, folder, tools, name, tickets):
     asyncio.run(forever())
 
 
-def kill_in_mid_job(database, database_url, tmp_path, tools, molecules, kills, tickets):
+def kill_in_mid_job(database, database_url, tmp_path, tools, order, kills, tickets):
     """A job whose servers are killed again and again; what is left after each kill, and the job in the end."""
-    job, _ = tools.build_service(database, tmp_path, None).store.submit(tools.build_order(*molecules), "me")
+    job, _ = tools.build_service(database, tmp_path, None).store.submit(order, "me")
     store, done, kept = tools.build_service(database, tmp_path, None).store, 0, {}
     for number in range(kills + 1):
         last = number == kills
@@ -232,7 +246,7 @@ def kill_in_mid_job(database, database_url, tmp_path, tools, molecules, kills, t
         server = multiprocessing.get_context("fork").Process(target=serve, args=words)
         server.start()
         end = time.monotonic() + 120
-        while (found := store.find(job.id, "me")).num_done < min(done + tickets, len(molecules)) or (
+        while (found := store.find(job.id, "me")).num_done < min(done + tickets, job.num_items) or (
             last and found.state != "done"
         ):
             assert server.is_alive() and time.monotonic() < end
@@ -241,28 +255,32 @@ def kill_in_mid_job(database, database_url, tmp_path, tools, molecules, kills, t
         server.join()
         found = store.find(job.id, "me")
         done = found.num_done
-        now = {m.place: m.file for m in found.molecules if m.sequence}
-        assert kept.items() <= now.items(), "a molecule was made again"
+        now = {m.place: m.file for m in found.items if m.sequence}
+        assert kept.items() <= now.items(), "an item was made again"
         kept = now
     return store.find(job.id, "me")
 
 
-def check_complete(job, tools, tmp_path, molecules):
-    service = tools.build_service(None, tmp_path, None)
-    assert (job.state, job.num_done, job.num_returned) == ("done", len(molecules), 2 * len(molecules))
-    assert len({m.sequence for m in job.molecules}) == len(molecules)
-    for molecule in job.molecules:
-        (ensemble,) = service.files.read(job.id, molecule.file)
-        whole = tools.draw(ensemble.molecule, 2, 1)
-        assert [c.seed for c in ensemble.conformers] == [1, 2]
-        for made, expected in zip(ensemble.conformers, whole.conformers, strict=True):
-            assert np.array_equal(made.coordinates, expected.coordinates)
+def check_complete(job, tools, tmp_path, order):
+    service, size = tools.build_service(None, tmp_path, None), len(order.names)
+    assert (job.state, job.num_done, job.num_returned) == ("done", size, 2 * size)
+    assert len({item.sequence for item in job.items}) == size
+    for item in job.items:
+        (ensemble,) = KINDS[order.kind].unpack(service.files.read(job.id, item.file))
+        if order.kind == "conformers":
+            made, expected = ensemble.conformers, tools.draw(ensemble.molecule, 2, 1).conformers
+        else:
+            made, expected = ensemble.samples, tools.draw(order.blueprint(item.place), 2, 1).samples
+            assert (ensemble.index, ensemble.id) == (item.place, item.name)
+        assert [structure.seed for structure in made] == [1, 2]
+        for one, other in zip(made, expected, strict=True):
+            assert np.array_equal(one.coordinates, other.coordinates)
 
 
-def test_killed_server_loses_nothing_and_doubles_nothing(database, database_url, tmp_path, tools):
-    molecules = ("C", "CC", "CCC", "CCCC", "CCCCC")
-    job = kill_in_mid_job(database, database_url, tmp_path, tools, molecules, kills=2, tickets=2)
-    check_complete(job, tools, tmp_path, molecules)
+def test_killed_server_loses_nothing_and_doubles_nothing(database, database_url, tmp_path, tools, order_of):
+    order = order_of(5)
+    job = kill_in_mid_job(database, database_url, tmp_path, tools, order, kills=2, tickets=2)
+    check_complete(job, tools, tmp_path, order)
 
 
 def test_refusal_is_recorded_and_needs_no_file(database, tmp_path, tools, until):
@@ -279,7 +297,7 @@ def test_refusal_is_recorded_and_needs_no_file(database, tmp_path, tools, until)
         return service.store.find(job.id, "me")
 
     job = run(service, work)
-    assert job.molecules[0].refusal == {"reason": "too_complex", "detail": "it is"}
+    assert job.items[0].refusal == {"reason": "too_complex", "detail": "it is"}
     assert not (tmp_path / "results").exists()
 
 
@@ -295,7 +313,7 @@ def test_server_that_was_only_slow_does_not_write_over_what_its_heir_made(databa
         slow._loop.cancel()  # it is there, but says nothing
         await heir.start()
         await until(lambda: state(heir, job) in ENDED)
-        made = [m.file for m in heir.store.find(job.id, "me").molecules]
+        made = [m.file for m in heir.store.find(job.id, "me").items]
         for ticket in engine.tickets:
             engine._answer(ticket)
         await until(lambda: not slow._running)
@@ -306,18 +324,19 @@ def test_server_that_was_only_slow_does_not_write_over_what_its_heir_made(databa
 
     job_id, made = asyncio.run(work())
     job = heir.store.find(job_id, "me")
-    assert [m.file for m in job.molecules] == made
+    assert [m.file for m in job.items] == made
     assert (job.state, job.num_done, job.num_returned) == ("done", 2, 4)
     assert {path.stem for path in (tmp_path / "results" / job_id).iterdir()} >= set(made)
 
 
 def test_two_servers_share_the_jobs_of_a_database(database, tmp_path, tools, until):
     services = [tools.build_service(database, tmp_path, tools.QuickEngine(), name, at_once=1) for name in "ab"]
+    orders = [tools.build_order("CC", "C"), tools.build_backbone_order(12, 14)]
 
     async def work():
         for service in services:
             await service.start()
-        jobs = [(await services[0].submit(tools.build_order("CC", "C", seed=k), "me"))[0] for k in range(6)]
+        jobs = [(await services[0].submit(orders[k % 2], "me"))[0] for k in range(6)]
         await until(lambda: all(state(services[0], job) in ENDED for job in jobs))
         for service in services:
             await service.stop()

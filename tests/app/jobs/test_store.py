@@ -33,8 +33,19 @@ def test_submitted_job_waits_with_its_molecules(store, order):
     job, new = store.submit(order, "me")
     assert new
     found = store.find(job.id, "me")
-    assert (found.state, found.num_molecules, found.num_conformers, found.num_done) == ("queued", 2, 4, 0)
-    assert [(m.place, m.name, m.sequence) for m in found.molecules] == [(0, "m0", None), (1, "m1", None)]
+    assert (found.state, found.num_items, found.num_structures, found.num_done) == ("queued", 2, 4, 0)
+    assert [(m.place, m.name, m.sequence) for m in found.items] == [(0, "m0", None), (1, "m1", None)]
+    assert store.order_of(job.id) == order
+
+
+def test_order_of_backbones_waits_with_its_lengths(store, tools):
+    order = tools.build_backbone_order(12, 20, 12, count=5)
+    job, _ = store.submit(order, "me")
+    found = store.find(job.id, "me")
+    assert (found.kind, found.model, found.num_items, found.num_structures) == ("backbones", "quick-chains", 3, 15)
+    assert [(item.place, item.name, item.num_requested) for item in found.items] == [
+        (0, "12-1", 5), (1, "20-2", 5), (2, "12-3", 5)
+    ]  # fmt: skip
     assert store.order_of(job.id) == order
 
 
@@ -58,7 +69,7 @@ def test_jobs_are_counted_by_state_until_they_end(store, server, order):
     assert store.counts() == {"queued": 0, "running": 0}
     jobs = [store.submit(order, who)[0] for who in ("me", "you", "me")]
     store.cancel(jobs[0].id, "me")
-    server.claim(order.model, False)
+    server.claim([order.model], False)
     assert store.counts() == {"queued": 1, "running": 1}
 
 
@@ -75,7 +86,7 @@ def test_same_key_and_body_is_the_same_job(store, order):
     job, _ = store.submit(order, "me", "key", "hash")
     again, new = store.submit(order, "me", "key", "hash")
     assert (again.id, new) == (job.id, False)
-    assert len(again.molecules) == 2
+    assert len(again.items) == 2
     other, new = store.submit(order, "you", "key", "other hash")
     assert new
     assert other.id != job.id
@@ -124,28 +135,31 @@ def test_callers_take_turns_and_the_queue_says_so(store, order, server, clock):
         mine.append(store.submit(order, "me")[0])
         clock.now += 1
     yours, _ = store.submit(order, "you")
-    assert server.claim("quick").id == mine[0].id
-    assert [store.ahead(job) for job in (yours, mine[1], mine[2])] == [(0, 4), (1, 8), (2, 12)]
-    assert [server.claim("quick").id for _ in range(3)] == [yours.id, mine[1].id, mine[2].id]
-    assert server.claim("quick") is None
+    assert server.claim(["quick"]).id == mine[0].id
+    assert [store.ahead(job, ["quick"]) for job in (yours, mine[1], mine[2])] == [
+        (k, {"conformers": 4 * (k + 1)}) for k in range(3)
+    ]
+    assert [server.claim(["quick"]).id for _ in range(3)] == [yours.id, mine[1].id, mine[2].id]
+    assert server.claim(["quick"]) is None
 
 
 def test_job_that_somebody_waits_for_comes_first(store, order, server):
     store.submit(order, "me")
     urgent, _ = store.submit(order, "me", "key", "hash", interactive=True)
-    assert server.claim("quick", interactive=True).id == urgent.id
-    assert server.claim("quick", interactive=True) is None
+    assert server.claim(["quick"], interactive=True).id == urgent.id
+    assert server.claim(["quick"], interactive=True) is None
 
 
 def test_job_waits_for_a_server_with_its_model(store, order, server):
     store.submit(order, "me")
-    assert server.claim("another") is None
-    assert server.claim("quick") is not None
+    assert server.claim(["another"]) is None
+    assert server.claim([]) is None
+    assert server.claim(["another", "quick"]) is not None
 
 
 def test_events_after_one_are_those_that_came_later(store, order, server):
     job, _ = store.submit(order, "me")
-    server.claim("quick")
+    server.claim(["quick"])
     for place in (1, 0):
         server.finish(job.id, place, DONE)
     now, molecules = store.events(job.id, 0)
@@ -160,14 +174,14 @@ def test_events_after_one_are_those_that_came_later(store, order, server):
 
 def test_cancelled_job_stays_so_with_what_it_has(store, order, server):
     job, _ = store.submit(order, "me")
-    server.claim("quick")
+    server.claim(["quick"])
     server.finish(job.id, 0, DONE)
     assert store.cancel(job.id, "me").state == "cancelled"
     assert server.beat([job.id]) == set()
     assert server.finish(job.id, 1, DONE) == "lost"
     assert store.cancel(job.id, "me").state == "cancelled"
     found = store.find(job.id, "me")
-    assert [m.sequence is None for m in found.molecules] == [False, True]
+    assert [m.sequence is None for m in found.items] == [False, True]
 
 
 def test_only_jobs_that_ended_long_ago_expire(store, order, server, clock):

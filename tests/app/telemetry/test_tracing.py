@@ -97,7 +97,9 @@ def test_spans_name_request_and_job_but_not_all_of_its_id(kept, connect, small_s
     assert first.attributes["shapespace.sample_s"] > 0
     assert second.attributes["shapespace.job"] == short
     (work,) = [one for one in spans if one.name == "job"]
-    assert dict(work.attributes) == {"shapespace.job": short, "shapespace.molecules": 1, "shapespace.done": 0}
+    assert dict(work.attributes) == {
+        "shapespace.job": short, "shapespace.kind": "conformers", "shapespace.items": 1, "shapespace.done": 0
+    }  # fmt: skip
     looks = [one for one in spans if one.name == "GET /v1/jobs/{job_id}"]
     assert {one.attributes["shapespace.job"] for one in looks} == {short}
     assert {one.attributes["url.path"] for one in looks} == {f"/v1/jobs/{short}..."}
