@@ -90,8 +90,9 @@ class JobService:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)  # or a claim would come after the release
         with suppress(DatabaseError):  # then the leases run out
-            await self._do(self.leases.release)
+            await self.call(self.leases.release)
 
     def close(self) -> None:
         """End the threads, when no request needs them any more; what they do in the database is finished."""

@@ -107,6 +107,27 @@ def test_server_that_ends_gives_back_what_is_not_done(database, tmp_path, tools,
     assert len(again._engine.tickets) == 1
 
 
+def test_claim_that_is_under_way_when_the_server_ends_is_given_back(database, tmp_path, tools, until):
+    service = tools.build_service(database, tmp_path, tools.QuickEngine(tickets=0))
+    claim, release = service.leases.claim, service.leases.release
+    begun, released = threading.Event(), threading.Event()
+
+    def claim_late(*words):
+        begun.set()
+        released.wait(0.5)  # it must not come to that
+        return claim(*words)
+
+    service.leases.claim = claim_late
+    service.leases.release = lambda: (release(), released.set())
+
+    async def begin():
+        job, _ = await service.submit(tools.build_order("CC"), "me")
+        await until(begun.is_set)
+        return job
+
+    assert state(service, run(service, begin)) == "queued"
+
+
 def test_structures_of_a_sampler_that_ended_are_made_again(database, tmp_path, tools, until, order_of):
     engine = tools.QuickEngine()
     engine.closing = True
