@@ -9,12 +9,12 @@ from app.intake.order import Outcome
 from app.intake.reading import Refusal
 from app.telemetry.metrics import Metrics
 from app.telemetry.tracing import note
-from models.export.formats import Format
+from models.export.formats import MoleculeFormat
 from models.export.molecule import to_summary, to_values
 from models.structure import Ensemble
 
 
-def to_record(outcome: Outcome, file_format: Format | None, model: str) -> dict[str, Any]:
+def to_record(outcome: Outcome, file_format: MoleculeFormat | None, model: str) -> dict[str, Any]:
     """One entry of `results`.
 
     Args:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ from app.intake.reading import Reading, Refusal
 from app.settings import Settings, build_settings
 from models.errors import FormatError
 from models.export.archive import file_stem, to_zip
-from models.export.formats import FORMATS, find_format
+from models.export.format import Format, find_format
+from models.export.formats import FORMATS
 from models.export.molecule import to_summary
 from models.finishing.options import FinishOptions
 from models.structure import Ensemble, Molecule
@@ -80,8 +81,7 @@ def run(
 def choose_target(
     out: Path,
     format_name: str | None,
-    formats: Mapping[str, Any] = FORMATS,
-    find: Callable[[str], Any] = find_format,
+    formats: Mapping[str, Format[Any]] = FORMATS,
 ) -> Target:
     """What `--out` means: a known extension is one file, `.zip` an archive, anything else a folder.
 
@@ -89,14 +89,13 @@ def choose_target(
         out: The option.
         format_name: `--format`.
         formats: By name; the first is the default, and `mmcif` is among them.
-        find: Format by name.
 
     Raises:
         FormatError: The extension and `--format` contradict each other, or neither is known.
     """
     by_extension = {f".{f.extension}": f for f in formats.values()} | {".mmcif": formats["mmcif"]}
     suffix = out.suffix.lower()
-    named = find(format_name) if format_name else None
+    named = find_format(format_name, formats) if format_name else None
     if suffix in by_extension:
         if named and named != by_extension[suffix]:
             raise FormatError(f"--out {out} is {by_extension[suffix].name} but --format is {named.name}; drop one")

@@ -20,7 +20,7 @@ from app.commands.tables import new_table, show
 from app.settings import build_settings
 from models.backbone import BackboneEnsemble, BackboneReport
 from models.export.backbone_archive import QUALITY, to_backbone_zip
-from models.export.backbone_formats import BACKBONE_FORMATS, find_backbone_format
+from models.export.backbone_formats import BACKBONE_FORMATS
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def run(
         Exit code: 0 when every backbone was made, 1 when something is missing.
     """
     settings = build_settings(weights_dir=weights, backbone_model=model_name, device=device)
-    target = choose_target(out, format_name, BACKBONE_FORMATS, find_backbone_format)
+    target = choose_target(out, format_name, BACKBONE_FORMATS)
     make_room(target)
 
     from app.main import load

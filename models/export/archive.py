@@ -6,14 +6,14 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
-from models.export.formats import Format
+from models.export.formats import MoleculeFormat
 from models.export.text import one_line
 from models.structure import Ensemble
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same seed gives the same bytes
 
 
-def to_zip(ensembles: Sequence[Ensemble], model: str, file_format: Format, manifest: dict[str, Any]) -> bytes:
+def to_zip(ensembles: Sequence[Ensemble], model: str, file_format: MoleculeFormat, manifest: dict[str, Any]) -> bytes:
     """Zip with one file per molecule that has conformers, and `manifest.json`.
 
     Args:

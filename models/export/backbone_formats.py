@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from models.errors import FormatError
 from models.export.backbones import to_bcif, to_mmcif, to_pdb
+from models.export.format import Format
 
-
-@dataclass(frozen=True)
-class BackboneFormat:
-    """One file format of backbones.
-
-    Attributes:
-        name: As it is asked for.
-        media_type: As it is negotiated over HTTP.
-        extension: Of files, without the dot.
-        write: As `to_pdb`, but to the bytes of the file.
-    """
-
-    name: str
-    media_type: str
-    extension: str
-    write: Callable[..., bytes]
+BackboneFormat = Format[Callable[..., bytes]]  # writes as `to_pdb`, but the bytes of the file
 
 
 def _encoded(write: Callable[..., str]) -> Callable[..., bytes]:
@@ -38,14 +22,3 @@ BACKBONE_FORMATS = {
         BackboneFormat("bcif", "application/vnd.binarycif", "bcif", to_bcif),
     )
 }
-
-
-def find_backbone_format(name: str) -> BackboneFormat:
-    """Format by name.
-
-    Raises:
-        FormatError: There is no such format.
-    """
-    if name not in BACKBONE_FORMATS:
-        raise FormatError(f"unknown format {name!r}; allowed: {', '.join(BACKBONE_FORMATS)}")
-    return BACKBONE_FORMATS[name]

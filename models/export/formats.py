@@ -1,28 +1,12 @@
-"""The one table of file formats: name, media type, extension, writer."""
+"""The one table of file formats of molecules: name, media type, extension, writer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from models.errors import FormatError
+from models.export.format import Format
 from models.export.molecule import to_sdf, to_xyz
 from models.structure import Ensemble
 
-
-@dataclass(frozen=True)
-class Format:
-    """One file format.
-
-    Attributes:
-        name: As it is asked for.
-        media_type: As it is negotiated over HTTP.
-        extension: Of files, without the dot.
-        write: Ensembles and model name to the text of one file.
-    """
-
-    name: str
-    media_type: str
-    extension: str
-    write: Callable[[Sequence[Ensemble], str], str]
+MoleculeFormat = Format[Callable[[Sequence[Ensemble], str], str]]
 
 
 def _write_sdf(ensembles: Sequence[Ensemble], model: str) -> str:
@@ -48,20 +32,9 @@ def _write_mmcif(ensembles: Sequence[Ensemble], model: str) -> str:
 FORMATS = {
     f.name: f
     for f in (
-        Format("sdf", "chemical/x-mdl-sdfile", "sdf", _write_sdf),
-        Format("pdb", "chemical/x-pdb", "pdb", _write_pdb),
-        Format("xyz", "chemical/x-xyz", "xyz", _write_xyz),
-        Format("mmcif", "chemical/x-mmcif", "cif", _write_mmcif),
+        MoleculeFormat("sdf", "chemical/x-mdl-sdfile", "sdf", _write_sdf),
+        MoleculeFormat("pdb", "chemical/x-pdb", "pdb", _write_pdb),
+        MoleculeFormat("xyz", "chemical/x-xyz", "xyz", _write_xyz),
+        MoleculeFormat("mmcif", "chemical/x-mmcif", "cif", _write_mmcif),
     )
 }
-
-
-def find_format(name: str) -> Format:
-    """Format by name.
-
-    Raises:
-        FormatError: There is no such format.
-    """
-    if name not in FORMATS:
-        raise FormatError(f"unknown format {name!r}; allowed: {', '.join(FORMATS)}")
-    return FORMATS[name]

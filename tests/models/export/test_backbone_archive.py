@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from models.backbone import BackboneEnsemble
-from models.errors import FormatError
 from models.export.backbone_archive import to_backbone_zip
-from models.export.backbone_formats import BACKBONE_FORMATS, find_backbone_format
+from models.export.backbone_formats import BACKBONE_FORMATS
 
 
 def opened(content):
@@ -21,7 +20,7 @@ def opened(content):
 
 @pytest.mark.parametrize("name", BACKBONE_FORMATS)
 def test_archive_holds_a_file_per_sample_a_table_and_a_manifest(sampled, name):
-    file_format = find_backbone_format(name)
+    file_format = BACKBONE_FORMATS[name]
     empty = BackboneEnsemble(1, "none", 64, (), "clash", "every draw failed")
     ensembles = [sampled(20, 2, "one"), empty, sampled(12, 1, "../x")]
     b = [np.ones((2, 20)), np.zeros((0, 64)), np.ones((1, 12))]
@@ -49,8 +48,3 @@ def test_same_backbones_give_the_same_bytes(sampled, monkeypatch):
     first = to_backbone_zip([sampled(20)], "m", BACKBONE_FORMATS["pdb"], {})
     monkeypatch.setattr("time.time", lambda: 2e9)
     assert to_backbone_zip([sampled(20)], "m", BACKBONE_FORMATS["pdb"], {}) == first
-
-
-def test_unknown_format_is_refused():
-    with pytest.raises(FormatError, match="unknown format 'sdf'; allowed: pdb, mmcif, bcif"):
-        find_backbone_format("sdf")
