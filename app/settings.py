@@ -107,8 +107,8 @@ class Settings(BaseSettings):
         4.0,
         gt=0,
         description="Processor time for reading a molecule, s; a quarter of it with more than 12 rings. An ETKDG guess "
-        "has as much at 128 atoms, more or less by their number, relaxing a conformer four times as much. By the clock "
-        "each may take four times as long.",
+        "has as much at 96 atoms, more or less by their number, relaxing a conformer four times as much. By the clock "
+        "each may take ten times as long.",
     )
     parse_memory_mb: int = Field(3000, ge=500, description="Address space of one child process, MB.")
     state_dir: Path = Field(

@@ -38,7 +38,7 @@ class ConformerDraws(Draws[Molecule, Ensemble]):
         unguided = sum(not made.path.as_asked for made in self.good)
         if not unguided:
             return self.subject
-        words = f"conformers sampled from noise, since ETKDG could not embed the molecule in time: {unguided}"
+        words = f"conformers sampled from noise, since ETKDG could not embed the molecule: {unguided}"
         return replace(self.subject, notes=(*self.subject.notes, words))
 
     @cached_property

@@ -19,7 +19,7 @@ from app.intake.worker import work
 
 _START_TIMEOUT_S = 60.0  # importing RDKit on a busy machine
 _STARTS = 5  # times as long, before it is given up: who is killed while it loads never gets ready
-_WALL = 4.0  # times the processor time, for jobs that sleep; less, and one that shares its core is not given enough
+_WALL = 10.0  # times the processor time, for jobs that sleep; less, and a busy machine loses what an idle one makes
 _KILLED = Loss("died", "killed from outside")
 _BIRTHS = 3  # that may fail for one job
 _PAUSE_S, _MAX_PAUSE_S = 0.25, 10.0  # after a process that ended while it loaded, doubled each time
@@ -76,7 +76,7 @@ class Child:
 
         Args:
             job: What to do.
-            limit_s: Processor time for a job of patience 1, s; by the clock it may take four times as long.
+            limit_s: Processor time for a job of patience 1, s; by the clock it may take ten times as long.
             quick_s: A job that takes longer than this is a slow one, s.
             on_slow: Called once for a slow job, while it goes on.
         """

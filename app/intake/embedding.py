@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from models.data.guess import Recipe
     from models.structure import Molecule
 
-_ATOMS = 128.0  # for which one try may take as long as the reading of a text
-_LEAST = 0.375  # times that, for small molecules
+# RDKit ends a guess after a number of attempts, on every machine the same.  The time is at least twice what these take
+# as a rule, so that nothing is lost for want of it but odd molecules.
+_ATOMS = 96.0  # for which one try may take as long as the reading of a text
+_LEAST = 0.5  # times that, for small molecules
 _EACH_MORE = 0.5  # times the first, for each try more
 
 

@@ -51,7 +51,7 @@ class ChildPool:
     Args:
         processes: Number of jobs that have a turn at once, and one more where some are urgent and some are not, so that
             who waits at the screen does not wait for others; twice as many processes, and a spare one, may run.
-        timeout_s: Processor time for one job of patience 1, s; by the clock it may take four times as long.
+        timeout_s: Processor time for one job of patience 1, s; by the clock it may take ten times as long.
         memory_mb: Address space of a child, MB.
         max_jobs: Jobs that a process does before it is replaced, so that what RDKit leaks stays small.
     """

@@ -12,8 +12,12 @@ from rdkit.Chem import rdDistGeom
 from models.data import mmff
 from models.structure import Molecule
 
-EMBED_TIMEOUT_S = 10  # of one call of RDKit, which takes whole seconds
+EMBED_TIMEOUT_S = 600  # of one call of RDKit by the clock; attempts end long before, and the same on every machine
 SEEDS_AT_ONCE = 8  # of one call, since its set-up costs as much as several guesses of a small molecule
+_PAIRS = 50_000  # of atoms, in all attempts for one guess: an attempt takes time by the square of the size
+_ATTEMPTS = 6, 160  # at least and at most; strained cages may need a hundred, large molecules three from random places
+_FIRST_ATTEMPTS = 16  # when several are made at once, since all of them are begun again if one fails
+_MAX_RINGS = 1000  # that are relaxed: RDKit compares them in pairs, for seconds
 _TRY_STRIDE = 2**58  # between the tries for one guess; seeds of conformers and their retries stay far below
 
 
@@ -48,13 +52,16 @@ def embed_guesses(molecule: Molecule, seeds: Sequence[int]) -> list[np.ndarray |
         seeds: One for each guess, 64 bits.
 
     Returns:
-        Coordinates in the molecule's atom order, Å [N, 3], or None where RDKit found none in time.
+        Coordinates in the molecule's atom order, Å [N, 3], or None where RDKit found none in its attempts.
     """
     return embed(molecule.mol, seeds)
 
 
 def embed(mol: Chem.Mol, seeds: Iterable[int]) -> list[np.ndarray | None]:
-    """As `embed_guesses`, for a bare molecule with explicit hydrogens, which stays as it is."""
+    """As `embed_guesses`, for a bare molecule with explicit hydrogens, which stays as it is.
+
+    Which seeds have a guess depends on the numbers of attempts, and not on how fast the machine is.
+    """
     copy = Chem.Mol(mol)
     guesses: list[np.ndarray | None] = []
     for run in _runs([_short(seed) for seed in seeds]):
@@ -66,9 +73,9 @@ def make_guesses(molecule: Molecule, seeds: Sequence[int], recipe: Recipe) -> li
     """Guesses by a recipe, each of its own seed alone; without parameters of MMFF94s the first try counts, as embedded.
 
     Returns:
-        Å [N, 3], or None where RDKit found none in time.
+        Å [N, 3], or None where RDKit found none in its attempts.
     """
-    if not recipe.relax or not mmff.has_parameters(molecule.mol):
+    if not recipe.relax or not _can_be_relaxed(molecule.mol):
         return embed_guesses(molecule, seeds)
     tried = embed_guesses(molecule, [seed + k * _TRY_STRIDE for k in range(recipe.tries) for seed in seeds])
     found = {place: guess for place, guess in enumerate(tried) if guess is not None}
@@ -112,18 +119,30 @@ def _runs(seeds: Sequence[int]) -> Iterator[range]:
             at = end
 
 
+def _can_be_relaxed(mol: Chem.Mol) -> bool:
+    return mol.GetRingInfo().NumRings() <= _MAX_RINGS and mmff.has_parameters(mol)
+
+
+def _attempts(mol: Chem.Mol) -> int:
+    """For one guess from distances, and as many from random places."""
+    least, most = _ATTEMPTS
+    return max(least, min(most, _PAIRS // mol.GetNumAtoms() ** 2))
+
+
 def _embed_each(mol: Chem.Mol, seeds: range) -> list[np.ndarray | None]:
     """The guesses of a run of seeds: at once, or else alone, or else from random places, which helps long chains."""
-    if found := _embed(mol, seeds):
-        return [*found]
+    attempts = _attempts(mol)
     if len(seeds) > 1:
+        if found := _embed(mol, seeds, min(attempts, _FIRST_ATTEMPTS)):
+            return [*found]
         return [x for seed in seeds for x in _embed_each(mol, range(seed, seed + 1))]
-    return [*_embed(mol, seeds, random_places=True)] or [None]
+    return [*(_embed(mol, seeds, attempts) or _embed(mol, seeds, attempts, random_places=True))] or [None]
 
 
-def _embed(mol: Chem.Mol, seeds: range, random_places: bool = False) -> list[np.ndarray]:
+def _embed(mol: Chem.Mol, seeds: range, attempts: int, random_places: bool = False) -> list[np.ndarray]:
     """The guesses of a run of seeds; none at all if one fails, since RDKit does not say which."""
     parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.maxIterations = attempts
     parameters.timeout = EMBED_TIMEOUT_S
     parameters.numThreads = 1
     parameters.useRandomCoords = random_places

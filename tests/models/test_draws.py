@@ -102,7 +102,7 @@ def test_note_counts_good_conformers_that_did_not_begin_as_asked(molecule):
     assert book.ensemble().molecule is molecule
     book.settle(draws[2:], [elsewhere] * 2, [None, None])
     (note,) = book.ensemble().molecule.notes
-    assert note == "conformers sampled from noise, since ETKDG could not embed the molecule in time: 2"
+    assert note == "conformers sampled from noise, since ETKDG could not embed the molecule: 2"
 
 
 def test_what_has_no_verdict_is_stopped(molecule):

@@ -21,8 +21,8 @@ def test_embedding_that_is_lost_has_no_guesses():
 
 def test_embedding_has_time_for_each_guess_by_the_size_of_its_molecule():
     large = SimpleNamespace(num_atoms=192)
-    assert Embedding(MOLECULE, (3,), Recipe()).patience == 0.375
-    assert Embedding(MOLECULE, (3, 4, 5), Recipe()).patience == 0.75
-    assert Embedding(MOLECULE, (3, 4, 5), Recipe(relax=True, tries=4)).patience == 0.375 * 6.5
-    assert Embedding(large, (3,), Recipe()).patience == 1.5
-    assert Embedding(large, (3, 4), Recipe()).patience == 2.25
+    assert Embedding(MOLECULE, (3,), Recipe()).patience == 0.5
+    assert Embedding(MOLECULE, (3, 4, 5), Recipe()).patience == 1.0
+    assert Embedding(MOLECULE, (3, 4, 5), Recipe(relax=True, tries=4)).patience == 0.5 * 6.5
+    assert Embedding(large, (3,), Recipe()).patience == 2.0
+    assert Embedding(large, (3, 4), Recipe()).patience == 3.0

@@ -94,7 +94,7 @@ def test_molecule_without_seeds_is_not_asked_for(pool, jobs):
 
 
 @pytest.mark.parametrize(
-    ("function", "patience"), [(partial(time.sleep, 600), 0.01), (partial(os._exit, 1), 1.0)], ids=["hangs", "dies"]
+    ("function", "patience"), [(partial(time.sleep, 600), 0.004), (partial(os._exit, 1), 1.0)], ids=["hangs", "dies"]
 )
 def test_molecule_that_costs_a_child_has_no_guesses_and_its_neighbours_have_theirs(
     pool, jobs, sabotage, function, patience

@@ -2,7 +2,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,16 @@ def alive(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+def process_of(child):
+    with child._lock:  # while it is replaced there is none
+        return child._process and child._process.pid
+
+
+def states(pids):
+    """Of each process, as `ps` says it: R, S, T, ..."""
+    return [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] for pid in pids]
 
 
 def is_good(answer, expected):
@@ -79,13 +88,12 @@ def test_pool_replaces_a_child_that_was_killed_in_its_work(pool_of, hard, patien
     pool, pids = pool_of()
     assert is_good(read(pool, "CCO")[0], "CCO")
     future = pool.submit(smiles(hard))
-    time.sleep(0.3)
-    assert not future.done()
+    patient(lambda: pool._busy)
     (child,) = pool._busy
-    pid = child._process.pid
+    pid = process_of(child)
     os.kill(pid, signal.SIGKILL)
-    patient(lambda: child._process is not None and child._process.pid != pid and child.jobs)  # once more
-    os.kill(child._process.pid, signal.SIGKILL)
+    patient(lambda: process_of(child) not in (None, pid) and child.jobs)  # once more
+    os.kill(process_of(child), signal.SIGKILL)
     answer = future.result(PATIENCE_S)
     assert answer.reason == "too_complex"
     assert "ended its process" in answer.detail
@@ -111,10 +119,17 @@ def test_pool_survives_a_child_without_memory(pool_of, hard):
     assert is_good(answers[1], "CO")
 
 
-def test_pool_gives_up_what_is_late_in_all(pool_of, hard):
-    pool, _ = pool_of(timeout_s=60)
-    assert is_good(read(pool, "CCO")[0], "CCO")
+def test_pool_gives_up_what_is_late_in_all(pool_of, hard, monkeypatch):
+    pool, _ = pool_of()
+    limits = []
+
+    async def until_the_first(tasks, timeout):
+        limits.append(timeout)
+        await tasks[0]
+
+    monkeypatch.setattr("app.intake.pool.asyncio.wait", until_the_first)
     answers = read(pool, "CO", hard, hard, "C", timeout_s=2)
+    assert limits == [2]
     assert is_good(answers[0], "CO")
     assert [answer.reason for answer in answers[1:]] == ["stopped"] * 3
     assert "within 2 s" in answers[1].detail
@@ -131,13 +146,13 @@ def test_pool_that_is_closed_leaves_no_process(pool_of):
     pool.close()
 
 
-def test_pool_that_is_closed_in_its_work_leaves_no_process(pool_of, hard, monkeypatch):
+def test_pool_that_is_closed_in_its_work_leaves_no_process(pool_of, hard, monkeypatch, patient):
     monkeypatch.setattr("app.intake.pool._QUICK_S", PATIENCE_S)
     pool, pids = pool_of()
     assert is_good(read(pool, "C")[0], "C")
     before = pids()
     running, waiting = pool.submit(smiles(hard)), pool.submit(smiles("C"))
-    time.sleep(0.3)
+    patient(lambda: running.running())
     pool.close()
     assert running.result(PATIENCE_S).reason == "intake_unavailable"
     assert waiting.cancelled()
@@ -152,9 +167,9 @@ def test_more_slow_jobs_than_children_hold_nobody_up(pool_of, hard, patient):
     patient(lambda: pool.stats().slow == 4)
     assert is_good(read(pool, "CCN")[0], "CCN")
     assert not any(future.done() for future in chewed)
-    states = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] for pid in pids()]
-    assert states.count("T") == 3  # one of them goes on
-    os.kill(next(pid for pid, state in zip(pids(), states, strict=True) if state == "R"), signal.SIGKILL)
+    patient(lambda: states(pids()).count("T") == 3)  # one of them goes on
+    going = [process_of(child) for child in pool._busy]
+    os.kill(next(pid for pid, state in zip(going, states(going), strict=True) if state != "T"), signal.SIGKILL)
     pool.close()
     assert {future.result(PATIENCE_S).reason for future in chewed} <= {"intake_unavailable", "too_complex"}
     assert pids() == set()

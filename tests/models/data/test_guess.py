@@ -105,6 +105,45 @@ def test_what_cannot_be_embedded_has_no_guess(molecule_of, monkeypatch):
         assert embed_guesses(molecule_of("CCO"), [1, 2]) == [None, None]
 
 
+def test_guess_does_not_depend_on_how_long_it_takes(molecule_of, monkeypatch):
+    molecule, embed = molecule_of("CCO"), guess.rdDistGeom.EmbedMultipleConfs
+    expected = embed_guesses(molecule, [3, 4])
+
+    def dawdle(mol, n, how):  # as on a machine that gives this process a hundredth of a core
+        return [-1] if 0 < how.timeout < 100 else embed(mol, n, how)
+
+    monkeypatch.setattr(guess.rdDistGeom, "EmbedMultipleConfs", dawdle)
+    assert all(map(np.array_equal, embed_guesses(molecule, [3, 4]), expected))
+
+
+@pytest.mark.parametrize(
+    ("smiles", "attempts"),
+    [("C1C[C@H]2CC[C@H]1C2", 138), ("N[C@]1(C(=O)O)[C@@H]2C[C@H]3C[C@@H](C2)C[C@H]1C3", 52)],
+    ids=["trans-norbornane", "adamantane"],
+)
+def test_impossible_molecule_is_given_up_after_attempts_by_its_size(molecule_of, monkeypatch, smiles, attempts):
+    calls, embed = [], guess.rdDistGeom.EmbedMultipleConfs
+
+    def count(mol, n, how):
+        how.trackFailures = True
+        found = embed(mol, n, how)
+        calls.append((how.useRandomCoords, sum(how.GetFailureCounts())))
+        return found
+
+    monkeypatch.setattr(guess.rdDistGeom, "EmbedMultipleConfs", count)
+    assert embed_guesses(molecule_of(smiles), [0]) == [None]
+    assert calls == [(False, attempts), (True, attempts)]
+
+
+def test_several_guesses_at_once_are_begun_again_early_when_one_fails(molecule_of, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        guess.rdDistGeom, "EmbedMultipleConfs", lambda mol, n, how: calls.append((n, how.maxIterations)) or [-1]
+    )
+    embed_guesses(molecule_of("CCO"), [0, 1])
+    assert calls == [(2, 16), *[(1, 160)] * 4]
+
+
 def test_molecule_is_left_as_it_was(molecule_of):
     molecule = molecule_of("CCO")
     embed_guesses(molecule, [1])
@@ -135,3 +174,10 @@ def test_molecule_that_the_force_field_does_not_know_keeps_its_guess(molecule_of
     assert np.array_equal(*(make_guesses(boron, [3], r)[0] for r in (Recipe(), Recipe(True, 5))))
     monkeypatch.setattr(guess.rdDistGeom, "EmbedMultipleConfs", lambda mol, n, how: [-1])
     assert make_guesses(molecule_of("CCO"), [1, 2], Recipe(True, 2)) == [None, None]
+
+
+def test_molecule_with_too_many_rings_keeps_its_guess_as_embedded(molecule_of, monkeypatch):
+    molecule = molecule_of("c1ccccc1CO")
+    monkeypatch.setattr(guess, "_MAX_RINGS", 0)
+    monkeypatch.setattr(mmff, "has_parameters", None)  # would take RDKit minutes
+    assert np.array_equal(*(make_guesses(molecule, [3], r)[0] for r in (Recipe(), RELAXED)))
