@@ -19,8 +19,8 @@ _OFFSET_STD_ANG = 1.05  # N, C and O as seen from their CA
 _PEPTIDE_ANG = 1.33  # C to the next N
 _SPANS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # along the chain
 _LEAST_SPAN = 4  # residues nearer along the chain are no contact, since the spans hold them in place
-_CONTACT_ANG = 6.0  # at this distance of two CA a contact counts 0.6, at twice of it 0.14
-_CONTACTS = 0.25  # strength beside the errors along the chain, which the network makes small much sooner
+_CONTACT_ANG = 3.5  # at this distance of two CA a contact counts 0.6, at twice of it 0.14; neighbours in a sheet have 5
+_CONTACTS = 0.5  # strength beside the errors along the chain
 _NOISE_ANG = 7.5  # deviation of a coordinate of the place of a residue in the prior
 
 
