@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.commands import backbone_verbs, bench_verbs, data_verbs, evaluation_verbs, jobs, sample_verb, training_verbs
+from app.commands import (
+    backbone_verbs,
+    bench_verbs,
+    data_verbs,
+    evaluation_verbs,
+    jobs,
+    sample_verb,
+    submit,
+    training_verbs,
+)
 from app.commands.keys import keys_cli
 from app.commands.model_options import Device, ModelName, Weights
 
@@ -116,7 +125,7 @@ experiment_cli.command()(backbone_verbs.losses)
 experiment_cli.command()(training_verbs.symmetry)
 
 cli.add_typer(keys_cli, name="keys")
-for verb in (jobs.submit, jobs.jobs, jobs.result):
+for verb in (submit.submit, jobs.jobs, jobs.result):
     cli.command()(verb)
 
 

@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import httpx
 
+from app.client.backbones import Backbones
 from app.client.client import Progress, options
-from app.client.exchange import SDF, Call, Exchange, Exchanges, Molecules, Pause, T
+from app.client.exchange import SDF, Call, Exchange, Exchanges, Lengths, Molecules, Pause, T
 from app.client.progress import bar
 from app.client.records import Ensembles, JobStatus
 
@@ -51,6 +52,28 @@ class AsyncClient:
             self._exchanges.submit(molecules, idempotency_key, num_conformers=num_conformers, **fields)
         )
 
+    async def backbones(
+        self,
+        lengths: Lengths = None,
+        num_samples: int = 4,
+        progress: Progress = False,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Backbones:
+        """Protein backbones of one or several lengths; see `Client.backbones`."""
+        with bar(progress) as tell:
+            return await self._run(
+                self._exchanges.backbones(lengths, tell, idempotency_key, num_samples=num_samples, **fields)
+            )
+
+    async def submit_backbones(
+        self, lengths: Lengths = None, num_samples: int = 4, idempotency_key: str | None = None, **fields: Any
+    ) -> JobStatus:
+        """Make a job of a request like that of `backbones`."""
+        return await self._run(
+            self._exchanges.submit_backbones(lengths, idempotency_key, num_samples=num_samples, **fields)
+        )
+
     async def wait(self, job_id: str, progress: Progress = False) -> JobStatus:
         """Wait until a job has ended."""
         with bar(progress) as tell:
@@ -68,8 +91,8 @@ class AsyncClient:
         """End a job unless it has ended."""
         return await self._run(self._exchanges.cancel(job_id))
 
-    async def result(self, job_id: str) -> Ensembles:
-        """What a job has made so far; all of it once it is done."""
+    async def result(self, job_id: str) -> Ensembles | Backbones:
+        """What a job has made so far, by its kind; all of it once it is done; see `Client.result`."""
         return await self._run(self._exchanges.result(job_id))
 
     async def download(self, job_id: str, out: Path | str, media_type: str = SDF) -> None:

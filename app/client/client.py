@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import httpx
 
-from app.client.exchange import SDF, Call, Exchange, Exchanges, Molecules, Pause, T
+from app.client.backbones import Backbones
+from app.client.exchange import SDF, Call, Exchange, Exchanges, Lengths, Molecules, Pause, T
 from app.client.progress import bar
 from app.client.records import Ensembles, JobStatus
 
@@ -92,6 +93,34 @@ class Client:
         """Make a job of a request like that of `sample`."""
         return self._run(self._exchanges.submit(molecules, idempotency_key, num_conformers=num_conformers, **fields))
 
+    def backbones(
+        self,
+        lengths: Lengths = None,
+        num_samples: int = 4,
+        progress: Progress = False,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Backbones:
+        """Protein backbones of one or several lengths.
+
+        Args:
+            lengths: Residues of each; may be left out where `start` gives a structure.
+            num_samples: Of each.
+            progress: As of `sample`.
+            idempotency_key: Likewise.
+            fields: More of the request, such as `seed`, `sampler`, `condition`, `start` and `fixed`.
+        """
+        with bar(progress) as tell:
+            return self._run(
+                self._exchanges.backbones(lengths, tell, idempotency_key, num_samples=num_samples, **fields)
+            )
+
+    def submit_backbones(
+        self, lengths: Lengths = None, num_samples: int = 4, idempotency_key: str | None = None, **fields: Any
+    ) -> JobStatus:
+        """Make a job of a request like that of `backbones`."""
+        return self._run(self._exchanges.submit_backbones(lengths, idempotency_key, num_samples=num_samples, **fields))
+
     def wait(self, job_id: str, progress: Progress = False) -> JobStatus:
         """Wait until a job has ended."""
         with bar(progress) as tell:
@@ -109,8 +138,12 @@ class Client:
         """End a job unless it has ended."""
         return self._run(self._exchanges.cancel(job_id))
 
-    def result(self, job_id: str) -> Ensembles:
-        """What a job has made so far; all of it once it is done."""
+    def result(self, job_id: str) -> Ensembles | Backbones:
+        """What a job has made so far, by its kind; all of it once it is done.
+
+        Raises:
+            ValueError: They are only for files: molecules in another format than SDF, or backbones as arrays.
+        """
         return self._run(self._exchanges.result(job_id))
 
     def download(self, job_id: str, out: Path | str, media_type: str = SDF) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from app.client.backbones import Backbones, to_backbones
 from app.client.problems import retry_after_s, to_error
 from app.client.records import Ensembles, JobStatus, to_ensembles, to_job
 
@@ -21,7 +22,11 @@ _POLL_S = (0.2, 2.0)  # first and longest pause between two looks at a job
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.25, 60.0
 _PAGE = 100  # jobs
 _PATIENCE = 3  # times more retries while a job is waited for: it outlives its server, which may be starting again
+CONFORMERS, BACKBONES = "/v1/conformers", "/v1/backbones"
 Molecules = str | Iterable[str | Mapping[str, str]]
+Lengths = int | Iterable[int] | None
+Body = dict[str, Any]
+Tell = Callable[[JobStatus], None]
 
 
 @dataclass(frozen=True)
@@ -73,27 +78,28 @@ class Exchanges:
         self._retries = retries
 
     def sample(
-        self,
-        molecules: Molecules,
-        progress: Callable[[JobStatus], None] | None,
-        idempotency_key: str | None,
-        **fields: Any,
+        self, molecules: Molecules, progress: Tell | None, idempotency_key: str | None, **fields: Any
     ) -> Exchange[Ensembles]:
-        """Sample, and wait for the structures, whether the service makes a job of it or not."""
-        prefer = {"Prefer": "respond-async"} if progress else {}  # only a job has progress
-        headers = {"Accept": "application/json", **prefer}
-        response = yield from self._post(molecules, headers, idempotency_key, fields | {"format": "sdf"})
-        if response.status_code == 202:
-            job = yield from self.wait(response.json()["id"], progress)
-            return (yield from self.result(job.id))
-        return to_ensembles(response.json())
+        """Conformers, waited for whether the service makes a job of it or not."""
+        body = _molecules(molecules, fields | {"format": "sdf"})
+        return to_ensembles((yield from self._sample(CONFORMERS, body, progress, idempotency_key)))
 
     def submit(self, molecules: Molecules, idempotency_key: str | None, **fields: Any) -> Exchange[JobStatus]:
         """Make a job of it."""
-        response = yield from self._post(molecules, {"Prefer": "respond-async"}, idempotency_key, fields)
-        return to_job(response.json())
+        return (yield from self._submit(CONFORMERS, _molecules(molecules, fields), idempotency_key))
 
-    def wait(self, job_id: str, progress: Callable[[JobStatus], None] | None) -> Exchange[JobStatus]:
+    def backbones(
+        self, lengths: Lengths, progress: Tell | None, idempotency_key: str | None, **fields: Any
+    ) -> Exchange[Backbones]:
+        """Backbones, likewise."""
+        body = _lengths(lengths, fields | {"format": "bcif"})
+        return to_backbones((yield from self._sample(BACKBONES, body, progress, idempotency_key)))
+
+    def submit_backbones(self, lengths: Lengths, idempotency_key: str | None, **fields: Any) -> Exchange[JobStatus]:
+        """Make a job of it."""
+        return (yield from self._submit(BACKBONES, _lengths(lengths, fields), idempotency_key))
+
+    def wait(self, job_id: str, progress: Tell | None) -> Exchange[JobStatus]:
         """Wait until a job has ended."""
         job, pause_s = (yield from self.job(job_id)), _POLL_S[0]
         while True:
@@ -124,24 +130,36 @@ class Exchanges:
         response = yield from self._call(Call("DELETE", _path(job_id)))
         return to_job(response.json())
 
-    def result(self, job_id: str) -> Exchange[Ensembles]:
+    def result(self, job_id: str) -> Exchange[Ensembles | Backbones]:
         """What a job has made so far."""
-        response = yield from self._call(Call("GET", f"{_path(job_id)}/result"))
-        return to_ensembles(response.json())
+        answer = yield from self._result(job_id)
+        return to_backbones(answer) if "residue" in answer else to_ensembles(answer)
 
     def download(self, job_id: str, out: Path, media_type: str) -> Exchange[None]:
         """The same into a file."""
         yield from self._call(Call("GET", f"{_path(job_id)}/result", headers={"Accept": media_type}, out=out))
 
-    def _post(
-        self, molecules: Molecules, headers: dict[str, str], key: str | None, fields: dict[str, Any]
-    ) -> Exchange[httpx.Response]:
+    def _sample(self, path: str, body: Body, progress: Tell | None, key: str | None) -> Exchange[Any]:
+        """The answer in JSON, of the request or of the job that it has become."""
+        prefer = {"Prefer": "respond-async"} if progress else {}  # only a job has progress
+        response = yield from self._post(path, body, {"Accept": "application/json", **prefer}, key)
+        if response.status_code == 202:
+            job = yield from self.wait(response.json()["id"], progress)
+            return (yield from self._result(job.id))
+        return response.json()
+
+    def _submit(self, path: str, body: Body, key: str | None) -> Exchange[JobStatus]:
+        response = yield from self._post(path, body, {"Prefer": "respond-async"}, key)
+        return to_job(response.json())
+
+    def _result(self, job_id: str) -> Exchange[Any]:
+        return (yield from self._call(Call("GET", f"{_path(job_id)}/result"))).json()
+
+    def _post(self, path: str, body: Body, headers: dict[str, str], key: str | None) -> Exchange[httpx.Response]:
         """A request that can be repeated, since it has a key: the service carries it out once."""
-        given = [molecules] if isinstance(molecules, str) else molecules
-        specs = [{"smiles": m} if isinstance(m, str) else dict(m) for m in given]
         headers = headers | {"Idempotency-Key": key or secrets.token_urlsafe(16)}
-        body = {"molecules": specs, **{name: value for name, value in fields.items() if value is not None}}
-        return (yield from self._call(Call("POST", "/v1/conformers", body, headers)))
+        given = {name: value for name, value in body.items() if value is not None}
+        return (yield from self._call(Call("POST", path, given, headers)))
 
     def _call(self, call: Call, retries: int | None = None) -> Exchange[httpx.Response]:
         """The answer to one call.
@@ -163,6 +181,18 @@ class Exchanges:
             pause_s = min(_FIRST_PAUSE_S * 2**tried, _MAX_PAUSE_S) if told_s is None else told_s
             yield Pause(pause_s * random.uniform(1.0, 1.25))  # so that many clients do not come back together
             tried += not being_served
+
+
+def _molecules(molecules: Molecules, fields: Body) -> Body:
+    """Body of a request for conformers."""
+    given = [molecules] if isinstance(molecules, str) else molecules
+    return {"molecules": [{"smiles": m} if isinstance(m, str) else dict(m) for m in given], **fields}
+
+
+def _lengths(lengths: Lengths, fields: Body) -> Body:
+    """Body of a request for backbones."""
+    given = [lengths] if isinstance(lengths, int) else lengths
+    return {"lengths": None if given is None else [int(length) for length in given], **fields}
 
 
 def _path(job_id: str) -> str:

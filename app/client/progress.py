@@ -26,6 +26,7 @@ def bar(wanted: bool | Callable[[JobStatus], None]) -> Iterator[Callable[[JobSta
 
         def tell(job: JobStatus) -> None:
             words = job.state if job.queue_position is None else f"queued behind {job.queue_position}"
-            progress.update(task, description=words, total=job.molecules, completed=job.molecules_done)
+            done = max(job.structures_done, job.structures_returned)
+            progress.update(task, description=words, total=job.structures, completed=done)
 
         yield tell

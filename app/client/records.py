@@ -62,18 +62,26 @@ class JobStatus:
 
     Attributes:
         id: Names it.
+        kind: `conformers` or `backbones`.
         state: `queued`, `running`, `done`, `failed` or `cancelled`.
-        molecules: In the job.
-        molecules_done: Of those.
+        items: Molecules or lengths in it.
+        items_done: Of those.
+        structures: Conformers or backbones that were asked for.
+        structures_done: Of those, in items that are done, whether they were made or given up.
+        structures_returned: Those that were made.
         queue_position: Jobs that start before it; None unless it is queued.
         seconds_left: Estimate; None when nothing is known.
         record: The whole document.
     """
 
     id: str
+    kind: str
     state: str
-    molecules: int
-    molecules_done: int
+    items: int
+    items_done: int
+    structures: int
+    structures_done: int
+    structures_returned: int
     queue_position: int | None
     seconds_left: float | None
     record: dict[str, Any] = field(repr=False)
@@ -83,15 +91,27 @@ class JobStatus:
         """Whether nothing more will come."""
         return self.state in ("done", "failed", "cancelled")
 
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """What became of each item; empty in a list of jobs, which has no such details."""
+        return list(self.record.get(f"{_WORDS[self.kind][0]}s", []))
+
+
+_WORDS = {"conformers": ("molecule", "conformer"), "backbones": ("length", "sample")}  # of items and structures
+
 
 def to_job(record: dict[str, Any]) -> JobStatus:
     """A job of the service."""
-    progress = record["progress"]
+    progress, (item, structure) = record["progress"], _WORDS[record["kind"]]
     return JobStatus(
         record["id"],
+        record["kind"],
         record["state"],
-        progress["molecules"],
-        progress["molecules_done"],
+        progress[f"{item}s"],
+        progress[f"{item}s_done"],
+        progress[f"{structure}s"],
+        progress[f"{structure}s_done"],
+        progress[f"{structure}s_returned"],
         record["queue_position"],
         record["seconds_left"],
         record,

@@ -1,4 +1,4 @@
-"""Options of `shapespace sample` that are of backbones, and which options belong to what."""
+"""Options of `shapespace sample` and `submit` that are of backbones, and which options belong to what."""
 
 from __future__ import annotations
 
@@ -74,6 +74,22 @@ MOLECULES_ONLY = frozenset({
     "source", "start", "start_time", "tries", "stereo", "max_stereoisomers", "relax", "energies", "prune_rmsd", "rank",
     "energy_window",
 })  # fmt: skip
+
+
+def check_source(
+    source: str | None, lengths: list[int] | None, structure: Path | None, t: float, fixed: list[str] | None
+) -> None:
+    """Refuse what is neither molecules nor backbones, or both, and a structure without a use.
+
+    Raises:
+        BadParameter: In words.
+    """
+    if (source is None) == (lengths is None and structure is None):
+        raise typer.BadParameter("give either molecules or --length or --structure", param_hint="SOURCE")
+    if structure is not None and not (t or fixed):
+        raise typer.BadParameter("it has no use without --t above 0 or --fixed", param_hint="--structure")
+    if structure is None and (t or fixed):
+        raise typer.BadParameter("--t and --fixed need it", param_hint="--structure")
 
 
 def check_options(context: typer.Context, backbones: bool) -> None:

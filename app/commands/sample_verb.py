@@ -128,12 +128,7 @@ def sample(
 
     `shapespace sample --length 100 --helix .4 -n 8 -o out_dir`
     """
-    if (source is None) == (lengths is None and structure is None):
-        raise typer.BadParameter("give either molecules or --length or --structure", param_hint="SOURCE")
-    if structure is not None and not (t or fixed):
-        raise typer.BadParameter("it has no use without --t above 0 or --fixed", param_hint="--structure")
-    if structure is None and (t or fixed):
-        raise typer.BadParameter("--t and --fixed need it", param_hint="--structure")
+    backbone_options.check_source(source, lengths, structure, t, fixed)
     backbone_options.check_options(context, source is None)
     if source is None:
         from app.commands import sample_backbones

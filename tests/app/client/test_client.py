@@ -50,7 +50,9 @@ def test_job_from_submission_to_result(served, tmp_path):
     with Client(served()) as client:
         job = client.submit(["CC", "C"], 2, seed=1)
         done = client.wait(job.id, progress=told.append)
-        assert (done.state, done.ended, done.molecules_done) == ("done", True, 2)
+        assert (done.kind, done.state, done.ended) == ("conformers", "done", True)
+        assert (done.items_done, done.structures, done.structures_returned) == (2, 4, 4)
+        assert [entry["status"] for entry in done.entries] == ["ok", "ok"]
         assert told[-1] == done
         assert [r.status for r in client.result(job.id)] == ["ok", "ok"]
         client.download(job.id, tmp_path / "out.sdf")
@@ -76,7 +78,7 @@ def test_progress_of_a_request_is_that_of_a_job(quick, tools, way):
     with client_by(road) as client:
         assert client.sample("CC", 4, progress=told.append).results[0].mol.GetNumConformers() == 4
         assert client.sample("CC", 4, progress=True).results[0].status == "ok"
-    assert (told[-1].state, told[-1].molecules_done) == ("done", 1)
+    assert (told[-1].state, told[-1].items_done) == ("done", 1)
     assert road.seen[0].headers["prefer"] == "respond-async"
 
 

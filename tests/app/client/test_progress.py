@@ -3,7 +3,7 @@ from app.client.progress import bar
 
 
 def status(state, done, position=None):
-    return JobStatus("id", state, 4, done, position, None, {})
+    return JobStatus("id", "conformers", state, 2, done // 2, 4, done, done, position, None, {})
 
 
 def test_bar_is_on_standard_error_and_goes_away(capsys):

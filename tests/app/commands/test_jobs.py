@@ -1,6 +1,8 @@
+import json
 import re
 
 import pytest
+from biotite.structure.io.pdbx import BinaryCIFFile
 from rdkit import Chem
 from typer.testing import CliRunner
 
@@ -35,7 +37,7 @@ def test_submitted_job_is_listed_and_fetched(run, tmp_path):
     assert [mol.GetProp("_Name") for mol in Chem.SDMolSupplier(str(out))] == [
         "ethanol", "ethanol", "ethane", "ethane", "ethane'", "ethane'"
     ]  # fmt: skip
-    assert f"{job_id} done 3/3 (100%) 6/6" in words_of(run("jobs", "--state", "done"))
+    assert f"{job_id} conformers done 3/3 (100%) 6/6" in words_of(run("jobs", "--state", "done"))
     assert job_id not in run("jobs", "--state", "running").stdout
     shown = words_of(run("jobs", address))
     assert shown.endswith("ethanol ok 2/2 ethane ok 2/2 ethane' ok 2/2")
@@ -81,8 +83,55 @@ def test_job_is_cancelled(served, run, tools, tmp_path):
     address = run("submit", "CC", "--url", url).stdout.strip()
     assert address.startswith(url)
     assert run("result", address, "-o", tmp_path / "so_far.json", "--no-wait").exit_code == 1
-    assert "cancelled 0/1 (0%)" in words_of(run("jobs", address, "--cancel"))
+    assert "conformers cancelled 0/1 (0%)" in words_of(run("jobs", address, "--cancel"))
     assert run("jobs", "--cancel").exit_code == 2
+
+
+def test_job_of_backbones_is_submitted_listed_and_fetched(run, tmp_path):
+    words = "submit --length 12 --length 20 -n 2 --seed 1 --steps 4 --helix .5 --format mmcif"
+    address = run(*words.split()).stdout.strip()
+    fetched = run("result", address, "-o", tmp_path / "out.bcif")
+    assert fetched.exit_code == 0, fetched.output
+    assert "done: 4 of 4 backbones" in fetched.stderr
+    assert [
+        len(block["shapespace_backbone"]["id"]) for block in BinaryCIFFile.read(tmp_path / "out.bcif").values()
+    ] == [2, 2]
+    assert words_of(run("jobs", address)).endswith("12-1 ok 2/2 20-2 ok 2/2")
+    assert "backbones done 2/2 (100%) 4/4" in words_of(run("jobs"))
+    assert run("result", address, "-o", tmp_path / "out.json").exit_code == 0
+    answer = json.loads((tmp_path / "out.json").read_text())
+    assert (answer["format"], answer["sampling"]["steps"], answer["seed"]) == ("mmcif", 4, 1)
+    for name in ("out.sdf", "out.xyz"):
+        with pytest.raises(ModelError, match=r"not for backbones; allowed: \.pdb, \.cif, \.bcif"):
+            run("result", address, "-o", tmp_path / name)
+
+
+def test_structure_is_sent_with_a_job_of_backbones(run, tmp_path, chain_text):
+    (tmp_path / "in.pdb").write_text(chain_text)
+    words = ("submit", "--structure", tmp_path / "in.pdb", "--chain", "A", "--fixed", "A10-20", "--t", 0.5, "-n", 1)
+    address = run(*words).stdout.strip()
+    assert run("result", address, "-o", tmp_path / "out.json").exit_code == 0
+    answer = json.loads((tmp_path / "out.json").read_text())
+    assert (answer["template"]["fixed"], answer["sampling"]["start_time"]) == (11, 0.5)
+    (tmp_path / "in.bcif").write_bytes(b"\x80\xff")
+    with pytest.raises(ModelError, match="it is not text"):
+        run("submit", "--structure", tmp_path / "in.bcif", "--t", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("submit", "give either molecules or --length"),
+        ("submit CC --length 12", "give either molecules or --length"),
+        ("submit CC --helix .5", "no meaning for molecules"),
+        ("submit --length 12 --rank", "no meaning for backbones"),
+        ("submit --length 12 --t .5", "--structure"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(run, words, told):
+    done = run(*words.split())
+    assert done.exit_code == 2
+    assert told in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_interrupt_ends_the_waiting_and_not_the_job(run, tmp_path, monkeypatch):
