@@ -1,5 +1,6 @@
 """Servers are killed at random, and so are their child processes, while they work on jobs; two share a database."""
 
+import io
 import json
 import os
 import random
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from biotite.structure.io.pdb import PDBFile
 from rdkit import Chem
 from sqlalchemy import select
 
@@ -23,6 +25,8 @@ from app.database.database import Database
 from app.jobs.record import ENDED, Job, JobItem
 
 PATIENCE_S = 300
+MOLECULE = ("id", "smiles", "status", "num_requested", "num_returned", "num_pruned", "problems")
+LENGTH = ("index", "id", "length", "status", "num_requested", "num_returned", "reason")
 
 
 def request(*smiles, **fields):
@@ -31,6 +35,7 @@ def request(*smiles, **fields):
 
 REQUESTS = (
     request("CCO", "CC", "C(C", "CCN", "C=O", "CO", num_conformers=3, seed=1),
+    {"lengths": [40, 48, 40], "num_samples": 2, "seed": 5, "sampler": {"steps": 8}, "keep_failed": True},
     request("OC(F)C", "CC#N", "CCC", num_conformers=2, seed=7, stereo="enumerate"),
     request("CCCO", "NCC=O", num_conformers=4, seed=3, finish={"relax": "mmff94s", "prune_rmsd": 0.125, "rank": True}),
     request("C1CC1O", "CC=C", num_conformers=70, seed=11, sampler={"steps": 2}),
@@ -122,16 +127,17 @@ def besiege(fortress, database, kills, seed):
     submitters, submitted, orphans, files = ThreadPoolExecutor(4), [], [], {}
 
     def submit(number):
-        request = dict(REQUESTS[number % len(REQUESTS)])
+        request = REQUESTS[number % len(REQUESTS)]
         with Client(fortress.url(number % 2), retries=60) as client:
-            return client.submit(**request, idempotency_key=f"job {number}").id
+            send = client.submit_backbones if "lengths" in request else client.submit
+            return send(**request, idempotency_key=f"job {number}").id
 
     def states():
         with database.read() as session:
             return dict(session.execute(select(Job.id, Job.state)).all())
 
     def look():
-        """Molecules that are done; what was recorded once stays as it is."""
+        """Items that are done; what was recorded once stays as it is."""
         done = select(JobItem.job_id, JobItem.place, JobItem.sequence, JobItem.file)
         with database.read() as session:
             rows = session.execute(done.where(JobItem.sequence.is_not(None))).all()
@@ -185,21 +191,29 @@ def compare(peace, jobs):
     wait_until(lambda: is_ready(peace), "the server does not start")
     for number, job_id in enumerate(jobs):
         kind = number % len(REQUESTS)
+        path, names = ("/v1/backbones", LENGTH) if "lengths" in REQUESTS[kind] else ("/v1/conformers", MOLECULE)
         if kind not in calm:
-            calm[kind] = peace.post("/v1/conformers", json=REQUESTS[kind]).json()["results"]
+            calm[kind] = peace.post(path, json=REQUESTS[kind]).json()["results"]
         job = peace.get(f"/v1/jobs/{job_id}").json()
         assert (job["state"], job["problem"]) == ("done", None)
         stream = peace.get(f"/v1/jobs/{job_id}/events").text
         told = [json.loads(line[6:])["place"] for line in stream.split("\n") if line.startswith('data: {"place"')]
-        assert sorted(told) == list(range(len(REQUESTS[kind]["molecules"]))), "an event is missing, or came twice"
+        assert sorted(told) == list(range(size(number))), "an event is missing, or came twice"
         made = peace.get(f"/v1/jobs/{job_id}/result").json()["results"]
         assert len(made) == len(calm[kind])
         for one, other in zip(made, calm[kind], strict=True):
-            for name in ("id", "smiles", "status", "num_requested", "num_returned", "num_pruned", "problems"):
+            for name in names:
                 assert one[name] == other[name]
-            assert [c["seed"] for c in one["conformers"]] == [c["seed"] for c in other["conformers"]]
-            for a, b in zip(shapes(one), shapes(other), strict=True):
-                assert np.abs(a - b).max() < 0.01  # Å; sums depend on who shares a batch in the last bits
+            a, b = (result.get("conformers", result.get("samples")) for result in (one, other))
+            assert [structure["seed"] for structure in a] == [structure["seed"] for structure in b]
+            for x, y in zip(shapes(one), shapes(other), strict=True):
+                assert np.abs(x - y).max() < 0.01  # Å; sums depend on who shares a batch in the last bits
+
+
+def size(number):
+    """Items of the job of this number."""
+    request = REQUESTS[number % len(REQUESTS)]
+    return len(request.get("molecules", request.get("lengths")))
 
 
 def is_ready(client):
@@ -209,6 +223,8 @@ def is_ready(client):
 
 
 def shapes(result):
+    if "samples" in result:
+        return [PDBFile.read(io.StringIO(sample["structure"])).get_coord(1) for sample in result["samples"]]
     if result["structure"] is None:
         return []
     supplier = Chem.SDMolSupplier()
@@ -221,11 +237,11 @@ def survive(fortress, database_url, kills, seed):
         database.upgrade()
         counts, jobs = besiege(fortress, database, kills, seed)
     check_results(fortress, jobs)
-    molecules = sum(len(REQUESTS[number % len(REQUESTS)]["molecules"]) for number in range(len(jobs)))
+    items = sum(map(size, range(len(jobs))))
     killed = (
         f"{counts['server']} servers ({counts['in mid-job']} with a job running), {counts['child']} children killed"
     )
-    print(f"{killed}; {len(jobs)} jobs, {molecules} molecules")
+    print(f"{killed}; {len(jobs)} jobs, {items} molecules and lengths")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
