@@ -400,7 +400,7 @@ def test_stream_whose_reader_is_gone_ends(tools, quick_app, listen):
     service.store.events = lambda *words: looks.append(words) or plain(*words)
     with httpx.Client(base_url=listen(app)) as client:
         path = submit(client)
-        end, before = time.monotonic() + 60, -1
+        end, before = time.monotonic() + 120, -1
         with client.stream("GET", f"{path}/events") as stream:
             lines = stream.iter_lines()  # held: a reader that is collected closes the stream
             next(lines)

@@ -16,6 +16,13 @@ class Hasty(PatientConnection):
     stall_s = 0.3
 
 
+class Fair(PatientConnection):
+    """For those who shall not be cut, also when this process has to wait for its turn."""
+
+    arrival_s = 2.0
+    stall_s = 2.0
+
+
 async def service(scope, receive, send):
     """Reads a body; answers with a few bytes, or with many."""
     if scope["type"] != "http":
@@ -100,15 +107,15 @@ def test_trickle_does_not_buy_time():
 def test_connection_serves_several_requests_with_pauses():
     async def story(server, connect):
         reader, writer = await connect()
-        for _ in range(2):
+        for pause_s in (2.2, 0):  # longer than a request may take to arrive
             writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200")
             assert await reader.readexactly(2) == b"xx"
-            await asyncio.sleep(0.5)  # longer than a request may take to arrive
+            await asyncio.sleep(pause_s)
         writer.close()
 
-    tell(story)
+    tell(story, Fair)
 
 
 def test_answer_that_is_not_taken_is_cut():
@@ -131,11 +138,13 @@ def test_answer_that_is_taken_slowly_arrives():
         await reader.readuntil(b"\r\n\r\n")
         left = _LARGE
         while left:
-            left -= len(await reader.read(min(left, 400_000)))
-            await asyncio.sleep(0.02)
+            part = await reader.read(min(left, 400_000))
+            assert part
+            left -= len(part)
+            await asyncio.sleep(0.1)  # the whole takes longer than a part may
         writer.close()
 
-    tell(story)
+    tell(story, Fair)
 
 
 class Small(PatientConnection):

@@ -23,7 +23,7 @@ from models.options import SampleOptions
 from models.structure import Molecule
 from models.weights import Model, build_model
 
-PATIENCE_S = 30
+PATIENCE_S = 300  # for machines with other work
 CAPACITY = Capacity(overhead_s=1e-3, token_s=1e-5, pair_s=0.0, max_pairs=64 * 24**2)  # 62 rows of 24 tokens
 
 

@@ -10,7 +10,7 @@ from app.engine.work import Work
 from models.data.guess import guess_all, make_guesses
 from models.paths import recipe_of
 
-PATIENCE_S = 30
+PATIENCE_S = 300  # for machines with other work
 COSTS = Capacity(1e-3, 1e-5, 0.0, 10**6)
 WARM = {"start": "mmff94s", "start_time": 0.9, "tries": 2}
 

@@ -42,9 +42,9 @@ def test_both_models_work_at_once(build, backbones, network):
     molecules = Ticket([network.learn("CCO")], [4], [0], SampleOptions(steps=4, rounds=1))
     for ticket in (chains, molecules):
         engine.submit(ticket)
-    (ethanol,) = molecules.future.result(30)
+    (ethanol,) = molecules.future.result(300)
     assert ethanol.status == "ok"
-    made, expected = chains.future.result(30), generate(backbones, blueprints, [3, 2], [1, 5], SDE)
+    made, expected = chains.future.result(300), generate(backbones, blueprints, [3, 2], [1, 5], SDE)
     for one, other in zip(made, expected, strict=True):
         assert (one.id, one.status, len(one.samples)) == (other.id, other.status, len(other.samples))
         assert len(one.samples) > 0

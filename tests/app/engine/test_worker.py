@@ -15,7 +15,7 @@ from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.pipeline import generate
 
-PATIENCE_S = 30
+PATIENCE_S = 300  # for machines with other work
 WARM = {"start": "etkdg", "start_time": 0.8}
 
 
@@ -202,8 +202,8 @@ def test_cancelled_ticket_leaves_within_one_step(build, network, ticket, hold):
 
 def test_late_ticket_leaves_within_one_step(build, network, ticket, hold):
     engine = build()
-    late = hold(engine, ticket("CCO", steps=500, deadline=time.monotonic() + 0.2))
-    time.sleep(0.3)
+    late = hold(engine, ticket("CCO", steps=500))
+    late.deadline = time.monotonic()
     network.batches.clear()
     network.free.set()
     assert reasons(answer(late)[0]) == {"stopped": 1}
@@ -400,11 +400,12 @@ def test_guesser_that_fails_costs_its_ticket_only(build, ticket):
 
 
 def test_cancelled_ticket_also_ends_its_guesses(build, ticket, patient):
-    ended = []
+    begun, ended = threading.Event(), []
 
     def guesser(molecules, seeds, check_stop, recipe):
         try:
             while True:
+                begun.set()
                 check_stop()
                 time.sleep(0.005)
         finally:
@@ -413,13 +414,13 @@ def test_cancelled_ticket_also_ends_its_guesses(build, ticket, patient):
     engine = build(guesser=lambda brief: guesser)
     one = ticket("CCO", **WARM)
     engine.submit(one)
-    time.sleep(0.05)
+    assert begun.wait(PATIENCE_S)
     one.cancel()
     assert reasons(answer(one)[0]) == {"stopped": 1}
     patient(lambda: ended)
 
 
-def test_many_small_requests_beside_a_job_of_ten_thousand(build, capacity, network, ticket, monkeypatch):
+def test_many_small_requests_beside_a_job_of_ten_thousand(build, capacity, network, ticket, hold, monkeypatch):
     """All small ones end long before the job, and the job has moved on meanwhile."""
     monkeypatch.setattr(
         "models.conformer_draws.find_faults", lambda molecule, limits, structures: [None] * len(structures)
@@ -427,12 +428,12 @@ def test_many_small_requests_beside_a_job_of_ten_thousand(build, capacity, netwo
     capacity(Capacity(overhead_s=1e-3, token_s=1e-6, pair_s=0.0, max_pairs=32 * 8**2))
     engine = build(max_waiting=2000)
     done = []
-    job = ticket("O", count=10_000, steps=1)
-    engine.submit(job)
+    job = hold(engine, ticket("O", count=10_000, steps=1))
     small = [ticket("CC", seed=k, steps=2) for k in range(1000)]
     for each in small:
         each.future.add_done_callback(lambda future: done.append(job.future.done()))
         engine.submit(each)
+    network.free.set()
     for each in small:
         assert answer(each)[0].status == "ok"
     before = next(iter(engine._worker.ledger)).books[0].open
