@@ -1,9 +1,11 @@
 """The service with its shipped weights in process, a sampler that never fails, and inputs that cannot be read."""
 
 import asyncio
+import io
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -27,6 +29,7 @@ from httpx import Response
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from app.cli import main
 from app.database.database import Database
 from app.engine.engine import EngineError
 from app.engine.lane import Lane
@@ -77,6 +80,26 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SHAPESPACE_STATE_DIR", str(tmp_path / "state"))
     for name, value in {"SHAPESPACE_THREADS": "1", "SHAPESPACE_PARSE_PROCESSES": "1", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def shapespace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process: its exit code, what was printed, and what was said."""
+
+    def run(*words: object, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["shapespace", *map(str, words)])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

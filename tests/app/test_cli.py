@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from app import __version__
-from app.cli import cli, main
+from app.cli import cli
 from models.errors import SamplerError
 
 COMMAND = str(Path(sys.executable).parent / "shapespace")
@@ -17,18 +17,11 @@ def test_every_verb_is_there():
     assert {"serve", "sample", "train", "evaluate", "bench", "draw", "ship"} <= set(VERBS)
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["shapespace", *words])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return caught.value.code or 0
-
-
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_of_a_verb_teaches_by_example(verb, monkeypatch, capsys):
-    assert call(monkeypatch, verb, "--help") == 0
-    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "Example" in text
+def test_help_of_a_verb_teaches_by_example(verb, shapespace):
+    code, printed, _ = shapespace(verb, "--help")
+    text = " ".join(printed.replace("│", " ").split())
+    assert code == 0 and "Example" in text
     assert f"shapespace {verb}" in text
 
 
@@ -38,16 +31,14 @@ def test_every_option_of_a_verb_is_explained(verb):
         assert getattr(parameter, "help", None), parameter.name
 
 
-def test_version_is_printed(monkeypatch, capsys):
-    assert call(monkeypatch, "--version") == 0
-    assert capsys.readouterr().out == f"{__version__}\n"
+def test_version_is_printed(shapespace):
+    assert shapespace("--version")[:2] == (0, f"{__version__}\n")
 
 
 @pytest.mark.parametrize("words", [(), ("--help",)])
-def test_help_lists_the_verbs(words, monkeypatch, capsys):
-    assert call(monkeypatch, *words) in (0, 2)
-    captured = capsys.readouterr()
-    assert all(verb in captured.out + captured.err for verb in VERBS)
+def test_help_lists_the_verbs(words, shapespace):
+    code, printed, said = shapespace(*words)
+    assert code in (0, 2) and all(verb in printed + said for verb in VERBS)
 
 
 @pytest.mark.parametrize("words", [("--help",), ("sample", "--help")])
@@ -71,21 +62,20 @@ def test_command_is_installed():
     assert "sample" in done.stdout
 
 
-def test_refusal_is_one_line_and_a_code(monkeypatch, capsys):
+def test_refusal_is_one_line_and_a_code(monkeypatch, shapespace):
     def refuse(*args):
         raise SamplerError("this does not fit; do that")
 
     monkeypatch.setattr("app.commands.bench.run", refuse)
-    assert call(monkeypatch, "bench") == 2
-    assert capsys.readouterr().err == "error: this does not fit; do that\n"
+    assert shapespace("bench") == (2, "", "error: this does not fit; do that\n")
 
 
 @pytest.mark.parametrize("words", [("sample", "CCO"), ("nonsense",), ("sample", "CCO", "-o", "a.sdf", "-n", "0")])
-def test_wrong_use_is_refused(words, monkeypatch, capsys):
-    assert call(monkeypatch, *words) == 2
-    assert "Usage" in capsys.readouterr().err
+def test_wrong_use_is_refused(words, shapespace):
+    code, _, said = shapespace(*words)
+    assert code == 2 and "Usage" in said
 
 
-def test_stereo_is_one_of_two_words(monkeypatch, capsys):
-    assert call(monkeypatch, "sample", "CCO", "-o", "a.sdf", "--stereo", "all") == 2
-    assert "sample, enumerate" in " ".join(capsys.readouterr().err.split())
+def test_stereo_is_one_of_two_words(shapespace):
+    code, _, said = shapespace("sample", "CCO", "-o", "a.sdf", "--stereo", "all")
+    assert code == 2 and "sample, enumerate" in " ".join(said.split())

@@ -1,23 +1,13 @@
 import json
+from functools import partial
 
 import pytest
 
-from app.cli import main
-
 
 @pytest.fixture
-def call(monkeypatch, capsys, tiny_weights):
+def call(shapespace, tiny_weights):
     """`shapespace bench backbones` with untrained weights: exit code, what was printed, and what was said."""
-
-    def run(*words):
-        words = ("bench", "backbones", "--weights", str(tiny_weights), "--device", "cpu", "--threads", "1", *words)
-        monkeypatch.setattr("sys.argv", ["shapespace", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
+    return partial(shapespace, "bench", "backbones", "--weights", tiny_weights, "--device", "cpu", "--threads", "1")
 
 
 def test_time_of_a_batch_is_printed_and_written(call, tmp_path):

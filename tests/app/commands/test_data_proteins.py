@@ -2,13 +2,11 @@ import gzip
 import json
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.cli import main
 from models.backbone import Backbone, BackboneEnsemble
 from models.data.backbones import TRAIN, read_backbones
 from models.data.report import report_backbones
@@ -47,15 +45,10 @@ def folder(original, tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["shapespace", "data", "proteins", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "500")
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return caught.value.code or 0, capsys.readouterr().err
-
-    return run
+def call(monkeypatch, shapespace):
+    """`shapespace data proteins`: exit code and what was said."""
+    monkeypatch.setenv("COLUMNS", "500")
+    return lambda *words: shapespace("data", "proteins", *words)[::2]
 
 
 @pytest.mark.parametrize("processes", [1, 2])

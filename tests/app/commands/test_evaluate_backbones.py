@@ -7,7 +7,6 @@ import pytest
 from matplotlib.image import imread
 from safetensors.torch import save_file
 
-from app.cli import main
 from app.commands import evaluate_backbones as command
 from models.data.backbones import read_backbones
 from models.data.residues import PAIR_SIZES, TOKEN_SIZES
@@ -21,13 +20,6 @@ from models.training.config import TrainConfig, to_json
 DATA = Path(__file__).parents[2] / "files" / "backbones.npz"
 
 
-def call(monkeypatch, *words):
-    monkeypatch.setattr("sys.argv", ["shapespace", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code or 0
-
-
 @pytest.fixture
 def samples(tmp_path):
     """Two chains of 64 residues in a file."""
@@ -36,10 +28,10 @@ def samples(tmp_path):
     return tmp_path / "samples.npz"
 
 
-def test_command_writes_record_page_and_picture(samples, tmp_path, monkeypatch):
+def test_command_writes_record_page_and_picture(samples, tmp_path, shapespace):
     out = tmp_path / "out"
     words = ["evaluate", "backbones", "--data", str(DATA), "--samples", str(samples), "--out", str(out)]
-    assert call(monkeypatch, *words, "--max-compared", "2", "--max-searched", "1", "--noise", ".5") == 0
+    assert shapespace(*words, "--max-compared", "2", "--max-searched", "1", "--noise", ".5")[0] == 0
     record = json.loads((out / "backbones.json").read_text())
     rows = {row["name"]: row for row in record["bins"][0]["rows"]}
     assert rows["samples"]["chains"] == 2 and rows["samples"]["passed"]["mean"] == 1
@@ -68,11 +60,11 @@ def run_folder(tmp_path):
 
 
 @pytest.mark.parametrize("plain", [(), ("--plain",)])
-def test_first_draws_of_a_model_are_measured_and_kept(run_folder, tmp_path, monkeypatch, plain):
+def test_first_draws_of_a_model_are_measured_and_kept(run_folder, tmp_path, shapespace, plain):
     out = tmp_path / "out"
     words = ["evaluate", "backbones", "--data", str(DATA), "--run", str(run_folder), "--out", str(out), "-n", "2"]
     words += ["--lengths", "60,64", "--steps", "3", "--max-compared", "0", "--max-searched", "0", "--noise", ""]
-    assert call(monkeypatch, *words, "--seed", "7", "--device", "cpu", *plain) == 0
+    assert shapespace(*words, "--seed", "7", "--device", "cpu", *plain)[0] == 0
     record = json.loads((out / "backbones.json").read_text())
     (one,) = record["bins"]
     assert one["rows"][0]["lengths"] == {"60": 2, "64": 2} and one["rows"][0]["passed"]["mean"] == 0
@@ -88,9 +80,9 @@ def test_first_draws_of_a_model_are_measured_and_kept(run_folder, tmp_path, monk
     (("--samples", "x", "--plain"), "either samples or a model"),
     ((), "--model or the folder of a training run with --run"),
 ])  # fmt: skip
-def test_one_source_of_samples_is_needed(words, told, monkeypatch, capsys):
-    assert call(monkeypatch, "evaluate", "backbones", "--data", str(DATA), "--out", "out", *words) == 2
-    assert told in " ".join(capsys.readouterr().err.replace("│", " ").split())
+def test_one_source_of_samples_is_needed(words, told, shapespace):
+    code, _, said = shapespace("evaluate", "backbones", "--data", DATA, "--out", "out", *words)
+    assert code == 2 and told in " ".join(said.replace("│", " ").split())
 
 
 def test_numbers_of_an_option_are_read_or_refused():
@@ -99,33 +91,33 @@ def test_numbers_of_an_option_are_read_or_refused():
         command.parse_numbers("40;80", "--edges")
 
 
-def test_evaluate_of_molecules_still_asks_for_its_set(monkeypatch, capsys):
-    assert call(monkeypatch, "evaluate", "--model", "molecules-small") == 2
-    assert "--data and --out" in capsys.readouterr().err
+def test_evaluate_of_molecules_still_asks_for_its_set(shapespace):
+    code, _, said = shapespace("evaluate", "--model", "molecules-small")
+    assert code == 2 and "--data and --out" in said
 
 
-def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch):
+def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch, shapespace):
     monkeypatch.setattr(
         "app.commands.experiment_samplers.build_settings",
         lambda scales, steps, churns: [Setting(f"{scales} {steps}", SampleOptions(kind="sde", steps=2))],
     )
     out = tmp_path / "out"
     words = ["experiment", "samplers", "--data", str(DATA), "--run", str(run_folder), "--out", str(out)]
-    assert call(monkeypatch, *words, "-n", "2", "--lengths", "94", "--noise-scales", ".3", "--steps", "7") == 0
+    assert shapespace(*words, "-n", "2", "--lengths", "94", "--noise-scales", ".3", "--steps", "7")[0] == 0
     record = json.loads((out / "samplers.json").read_text())
     assert [row["name"] for row in record["rows"]] == ["validation chains", "(0.3,) [7]"]
     assert record["settings"] == {"lengths": [94], "of_each_length": 2, "seed": 0}
     assert "(0.3,) [7]" in (out / "samplers.md").read_text()
 
 
-def test_losses_of_runs_are_compared(run_folder, tmp_path, monkeypatch):
+def test_losses_of_runs_are_compared(run_folder, tmp_path, shapespace):
     other = shutil.copytree(run_folder, tmp_path / "plain")
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "loss": "plain", "seed": 3}))
     (other / "data.json").write_text('{"sha256": "abc", "kept": 5}')
     out = tmp_path / "out"
     words = ["experiment", "losses", str(other), str(run_folder), "--data", str(DATA), "--out", str(out)]
-    assert call(monkeypatch, *words, "-n", "2", "--lengths", "94", "--steps", "2", "--seed", "4") == 0
+    assert shapespace(*words, "-n", "2", "--lengths", "94", "--steps", "2", "--seed", "4")[0] == 0
     record = json.loads((out / "losses.json").read_text())
     assert [row["name"] for row in record["rows"]] == ["validation chains", "plain", "run"]
     assert [(run["loss"], run["quotient"]) for run in record["runs"]] == [("plain", False), ("quotient", True)]
@@ -134,7 +126,7 @@ def test_losses_of_runs_are_compared(run_folder, tmp_path, monkeypatch):
     assert "run less plain" in (out / "losses.md").read_text()
 
 
-def test_one_run_alone_is_refused(run_folder, tmp_path, monkeypatch, capsys):
+def test_one_run_alone_is_refused(run_folder, tmp_path, shapespace):
     words = ["experiment", "losses", str(run_folder), "--data", str(DATA), "--out", str(tmp_path / "out")]
-    assert call(monkeypatch, *words) == 2
-    assert "two or more" in capsys.readouterr().err
+    code, _, said = shapespace(*words)
+    assert code == 2 and "two or more" in said

@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ import torch
 from rdkit import Chem
 from typer.main import get_command
 
-from app.cli import cli, main
+from app.cli import cli
 from app.commands import sample
 from app.commands.sample import choose_target
 from app.intake.pool import ChildPool
@@ -39,21 +38,9 @@ def here(tmp_path, monkeypatch, weights):
 
 
 @pytest.fixture
-def call(here, monkeypatch, capsys):
-    """`shapespace sample` in this process: exit code and what was said."""
-
-    def run(*words, stdin=""):
-        monkeypatch.setattr(sys, "argv", ["shapespace", "sample", *words])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        before = signal.getsignal(signal.SIGINT)
-        try:
-            with pytest.raises(SystemExit) as caught:
-                main()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        return caught.value.code or 0, capsys.readouterr().err
-
-    return run
+def call(here, shapespace):
+    """`shapespace sample`: exit code and what was said."""
+    return lambda *words, stdin="": shapespace("sample", *words, stdin=stdin)[::2]
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import io
 import json
 import os
 import signal
-import sys
 import zipfile
+from functools import partial
 
 import gemmi
 import numpy as np
@@ -12,7 +12,6 @@ import pytest
 import torch
 from biotite.structure.io.pdbx import BinaryCIFFile, get_structure
 
-from app.cli import main
 from models import paths, pipeline
 from models.data.blueprints import build_blueprint
 from models.options import SampleOptions
@@ -28,21 +27,9 @@ def here(tmp_path, monkeypatch, tiny_weights):
 
 
 @pytest.fixture
-def call(here, monkeypatch, capsys):
-    """`shapespace sample` in this process: exit code, what was printed, and what was said."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["shapespace", "sample", *words])
-        before = signal.getsignal(signal.SIGINT)
-        try:
-            with pytest.raises(SystemExit) as caught:
-                main()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        captured = capsys.readouterr()
-        return caught.value.code or 0, captured.out, captured.err
-
-    return run
+def call(here, shapespace):
+    """`shapespace sample`: exit code, what was printed, and what was said."""
+    return partial(shapespace, "sample")
 
 
 FIGURES = {"helix": ".0%", "strand": ".0%", "rg_ratio": ".2f", "favoured": ".1%", "allowed": ".1%"}
