@@ -51,12 +51,12 @@ class Helpers:
 
     def guess(self, work: Work, book: Draws, draws: list[Draw]) -> None:
         """Make guesses of one molecule."""
-        self._calls[work.brief] += 1
+        self._calls[work.small] += 1
         self._guessers.submit(self._guess, work, book, draws)
 
     def guessed(self, work: Work) -> None:
         """To be called by the worker for each answer to `guess`, since only it counts them."""
-        self._calls[work.brief] -= 1
+        self._calls[work.small] -= 1
 
     def check(self, rows: list[Row], structures: list[np.ndarray]) -> None:
         """Check structures of one molecule."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from time import monotonic
 
@@ -21,6 +21,7 @@ from models.paths import Origin, begin_at
 from models.structure import Ensemble
 
 GUESSED_AHEAD = 128  # guesses of one ticket that wait for a place
+_OUTGROWN = 2.0  # times the device time of brief work, counted with what is drawn again
 _MAX_STRIKES = 2  # a molecule that was on the device at so many breakdowns is given up
 
 
@@ -92,8 +93,10 @@ class Work:
         ]
         sizes = [size_of(molecule.features.num_tokens) for molecule in ticket.molecules]
         self.cost_s = {size: capacity.draw_s(size, options) for size in set(sizes)}
-        self.brief = ticket.priority >= 0 and self._sum(sizes, ticket.counts) <= capacity.brief_s
-        self.guesser = guesser(self.brief)
+        self.small = ticket.priority >= 0 and self._sum(sizes, ticket.counts) <= capacity.brief_s
+        self.brief = self.small  # until it turns out otherwise
+        self._brief_s, self._used_s = capacity.brief_s, 0.0
+        self.guesser = guesser(self.small)
         self._kind_of = [Kind(self.brief, size, options.shared, ticket.model) for size in sizes]
         self._books: dict[Kind, list[Draws]] = {}
         for kind, book in zip(self._kind_of, self.books, strict=True):
@@ -171,7 +174,20 @@ class Work:
         """Take in guesses that were made; draws without one begin at noise."""
         self.guessing -= len(draws)
         rows = [self._row(book, draw, guess) for draw, guess in zip(draws, guesses, strict=True)]
+        self._used_s += sum(row.cost_s for row in rows)
         self._guessed[self._kind_of[book.place]] += rows
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether it is brief no longer: its draws begin at noise for want of guesses, or are made again and again."""
+        return self.brief and self._used_s > _OUTGROWN * self._brief_s
+
+    def become_bulk(self) -> None:
+        """Its draws that wait go to other batches from now on, and compete there from the time of the moment."""
+        self.brief, self.tag_s = False, 0.0
+        self._kind_of = [replace(kind, brief=False) for kind in self._kind_of]
+        self._books = {replace(kind, brief=False): books for kind, books in self._books.items()}
+        self._guessed = {replace(kind, brief=False): rows for kind, rows in self._guessed.items()}
 
     def recall(self) -> None:
         """Everything that is not yet settled can begin again: the device, or what was beside it, is lost."""

@@ -213,7 +213,7 @@ class Worker:
         for brief in (True, False):
             if not self._helpers.free(brief):
                 continue
-            warm = [work for work in self.ledger if work.warm and work.brief == brief]
+            warm = [work for work in self.ledger if work.warm and work.small == brief]
             for work in sorted(warm, key=lambda work: work.tag_s):
                 while self._helpers.free(brief) and (found := work.take_unguessed(_GUESSES_AT_ONCE)) is not None:
                     if not work.begin():
@@ -225,6 +225,9 @@ class Worker:
         if work.ended:
             return
         work.add_guesses(book, draws, guesses)
+        if work.outgrown:
+            self.ledger.backlog.drop(work)
+            work.become_bulk()
         self.ledger.backlog.offer(work)
 
     def _deliver(self, lane: Lane, rows: int, made: list[tuple[Row, np.ndarray]], seconds: float) -> None:

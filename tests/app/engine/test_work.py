@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,23 @@ def test_draws_without_a_guess_cost_more(work_of):
     guided, lost = work.take(kind, 2)
     assert guided.cost_s == work.cost_s[16]
     assert lost.cost_s == pytest.approx(STEPS["noise"] / 5 * guided.cost_s)
+
+
+def test_work_is_brief_no_longer_when_its_guesses_fail(work_of):
+    work = work_of("CCO", count=100, steps=5, **WARM)
+    (kind,) = work.kinds
+    lost = int(2 * COSTS.brief_s / (STEPS["noise"] / 5 * work.cost_s[16]))
+    work.tag_s = 7.0
+    work.add_guesses(*work.take_unguessed(lost), [None] * lost)
+    assert (work.brief, work.outgrown) == (True, False)
+    work.add_guesses(*work.take_unguessed(1), [None])
+    assert work.outgrown
+    work.become_bulk()
+    assert (work.brief, work.outgrown, work.tag_s, work.small) == (False, False, 0.0, True)
+    assert work.kinds == [replace(kind, brief=False)]
+    assert work.waiting(work.kinds[0]) == lost + 1
+    work.add_guesses(*work.take_unguessed(1), [None])
+    assert len(work.take(work.kinds[0], 99)) == lost + 2
 
 
 def test_guesses_are_not_made_too_far_ahead(work_of):

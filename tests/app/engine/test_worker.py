@@ -2,12 +2,14 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from app.engine.capacity import Capacity
+from app.engine.lane import Lane
 from models.data.features import PAIR_SIZES, TOKEN_SIZES
 from models.data.guess import guess_all
 from models.draws import RETRY_STRIDE
@@ -15,6 +17,7 @@ from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.pipeline import generate
 
+CAPACITY = Capacity(overhead_s=1e-3, token_s=1e-5, pair_s=0.0, max_pairs=64 * 24**2)
 PATIENCE_S = 300  # for machines with other work
 WARM = {"start": "etkdg", "start_time": 0.8}
 
@@ -397,6 +400,25 @@ def test_guesser_that_fails_costs_its_ticket_only(build, ticket):
     with pytest.raises(RuntimeError, match="no children"):
         answer(bad)
     assert answer(good)[0].status == "ok"
+
+
+def test_brief_ticket_whose_guesses_fail_goes_on_with_the_bulk(build, capacity, model, ticket, monkeypatch):
+    kinds = []
+    monkeypatch.setattr(
+        "app.engine.worker.Lane", lambda model, kind, used: kinds.append(kind) or Lane(model, kind, used)
+    )
+
+    def guesser(molecules, seeds, check_stop, recipe):
+        return [[None] * len(own) for own in seeds]
+
+    capacity(replace(CAPACITY, overhead_s=1e-4))
+    engine = build(guesser=lambda brief: guesser)
+    heavy, small = ticket("CCO", count=12, steps=5, **WARM), ticket("CCO", count=1, steps=5, **WARM)
+    for each in (heavy, small):
+        engine.submit(each)
+    assert_equal(answer(heavy), generate(model, heavy.molecules, [12], [0], heavy.options, guesser=guesser))
+    assert answer(small)[0].status == "ok"
+    assert {kind.brief for kind in kinds} == {True, False}
 
 
 def test_cancelled_ticket_also_ends_its_guesses(build, ticket, patient):
