@@ -9,23 +9,21 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
-import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from app import __version__
-from app.commands.bench_siege import HOSTILE_S, Kept, Siege, besiege, kill_at_random
+from app.commands.bench_bars import to_bars, to_hostile_bars, to_kill_bars, to_markdown, to_table
+from app.commands.bench_load import BATCHES, measure
+from app.commands.bench_siege import besiege, kill_at_random
 from app.commands.machine import describe_machine
 from app.engine.capacity import calibrate
 from app.engine.packing import size_of
@@ -34,7 +32,7 @@ from app.intake.pool import ChildPool
 from app.main import leave_room, load
 from app.settings import Settings, build_settings
 from models.data.molecule import build_molecules, read_smiles
-from models.draws import RETRY_STRIDE, Draw
+from models.draws import Draw
 from models.errors import ModelError
 from models.options import SampleOptions, build_options
 from models.paths import run_paths
@@ -42,38 +40,7 @@ from models.structure import Molecule
 from models.weights import Model
 
 MOLECULE = "NC1CCCC1O"  # 18 atoms with hydrogens
-CLIENTS = 64
 _START_S = 300.0
-_ANSWER_S = 3600.0
-_SETTLE_S = 3.0  # for a bulk job to fill the device
-_BULK = 10_000  # conformers
-_ROUNDS = 5  # draws of a conformer before it is given up
-_BARE = 3  # batches that are timed
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One figure: what was measured, and what is asked of it.
-
-    Attributes:
-        name: What it is.
-        value: Measured.
-        must: Bound.
-        aim: What would be good.
-        least: Whether larger is better.
-    """
-
-    name: str
-    value: float
-    must: float
-    aim: float
-    least: bool = True
-
-    @property
-    def verdict(self) -> str:
-        """`aim`, `must` or `missed`."""
-        met = [self.value >= bound if self.least else self.value <= bound for bound in (self.aim, self.must)]
-        return "aim" if met[0] else "must" if met[1] else "missed"
 
 
 def run(
@@ -120,7 +87,7 @@ def run(
         for number in range(repeats):
             with console.status(f"round {number + 1} of {repeats}"):
                 bare = bare_rate(loaded, molecule, batch, options, settings, time.perf_counter)
-                figures = asyncio.run(measure(url, batch, options, singles, seconds))
+                figures = asyncio.run(measure(url, MOLECULE, batch, options, singles, seconds))
                 rounds.append(figures | {"bare_conformers_per_s": bare})
         bars = to_bars(rounds)
         if texts:
@@ -160,11 +127,11 @@ def bare_rate(
     pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb)
     pool.start()
     try:
-        for number in range(_BARE + 1):
+        for number in range(BATCHES + 1):
             if number == 1:  # the first has paid for children that start, and for much in torch
                 began = clock()
             run_paths(model, [molecule], draws, options, PoolGuesser(pool), lambda: None)
-        return _BARE * batch / (clock() - began)
+        return BATCHES * batch / (clock() - began)
     finally:
         pool.close()
 
@@ -193,155 +160,3 @@ def server(words: list[str], state: Path | None = None) -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
-
-
-async def measure(url: str, batch: int, options: SampleOptions, singles: int, seconds: float) -> dict[str, Any]:
-    """All figures of a running service, once."""
-    limits = httpx.Limits(max_connections=4 * CLIENTS)
-    async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_S, limits=limits) as client:
-        ask = Asker(client, options)
-        await ask(2 * batch, 0)  # the first request pays for much
-        idle = [await ask.timed(1, 1 + k) for k in range(singles)]
-        began = time.perf_counter()
-        await asyncio.gather(*(ask(1, 1000 + k) for k in range(CLIENTS)))
-        together = CLIENTS / (time.perf_counter() - began)
-        began = time.perf_counter()
-        drawn = await ask(_BARE * batch, 5000)
-        rate = drawn / (time.perf_counter() - began)
-        async with bulk(ask):
-            beside = [await ask.timed(1, 9000 + k) for k in range(singles)]
-            health = await health_rate(url, seconds)
-    return {
-        "http_conformers_per_s": rate,
-        "one_at_a_time_per_s": len(idle) / sum(idle),
-        "together_per_s": together,
-        "idle_s": _percentiles(idle),
-        "beside_bulk_s": _percentiles(beside),
-        "healthz_per_s": health,
-    }
-
-
-class Asker:
-    """Posts requests for one molecule."""
-
-    def __init__(self, client: httpx.AsyncClient, options: SampleOptions) -> None:
-        self._client, self._options = client, options
-
-    async def __call__(self, count: int, seed: int) -> int:
-        """Ask for conformers, in as few requests as the service allows; how many structures it drew for them."""
-        most = (await self._client.get("/v1/limits")).json()["conformers_per_molecule"]
-        parts = [(k, min(most, count - k)) for k in range(0, count, most)]
-        return sum(await asyncio.gather(*(self._post(part, seed + k) for k, part in parts)))
-
-    async def timed(self, count: int, seed: int) -> float:
-        """The same; how long it took, s."""
-        began = time.perf_counter()
-        await self._post(count, seed)
-        return time.perf_counter() - began
-
-    async def _post(self, count: int, seed: int) -> int:
-        molecules = [{"smiles": MOLECULE}]
-        body = {
-            "molecules": molecules,
-            "num_conformers": count,
-            "seed": seed,
-            "start": self._options.start,
-            "sampler": {"steps": self._options.steps},
-        }
-        response = await self._client.post("/v1/conformers", json=body)
-        response.raise_for_status()
-        (result,) = response.json()["results"]
-        drawn = [1 + (c["seed"] - seed - c["index"]) // RETRY_STRIDE for c in result["conformers"]]
-        return sum(drawn) + _ROUNDS * (count - len(drawn))
-
-
-@asynccontextmanager
-async def bulk(ask: Asker) -> AsyncIterator[None]:
-    """More conformers than the device can make meanwhile, given up at the end."""
-    job = asyncio.create_task(ask(_BULK, 10**6))
-    await asyncio.sleep(_SETTLE_S)
-    try:
-        yield
-        if job.done():
-            raise ModelError("the bulk job ended before the measurement; ask for fewer singles")
-    finally:
-        job.cancel()
-        await asyncio.gather(job, return_exceptions=True)
-
-
-async def health_rate(url: str, seconds: float) -> float:
-    """Answers of `/healthz` per second to eight callers, each asking again at once over plain sockets.
-
-    A client library would need more time for a question than the service for its answer, and they share the cores.
-    """
-    address = httpx.URL(url)
-    end = time.perf_counter() + seconds
-
-    async def one() -> int:
-        reader, writer = await asyncio.open_connection(address.host, address.port)
-        count = 0
-        while time.perf_counter() < end:
-            writer.write(b"GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n")
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-            count += head.startswith(b"http/1.1 200")
-        writer.close()
-        return count
-
-    return sum(await asyncio.gather(*(one() for _ in range(8)))) / seconds
-
-
-def to_bars(rounds: list[dict[str, Any]]) -> list[Bar]:
-    """Medians of the ratios of each round."""
-
-    def middle(ratio: Callable[[dict[str, Any]], float]) -> float:
-        return median(map(ratio, rounds))
-
-    return [
-        Bar(
-            "structures/s through HTTP / bare sampler",
-            middle(lambda r: r["http_conformers_per_s"] / r["bare_conformers_per_s"]), 0.90, 0.97,
-        ),
-        Bar(
-            "p99 of one conformer beside a bulk job / idle",
-            middle(lambda r: r["beside_bulk_s"]["p99"] / r["idle_s"]["p99"]), 3.0, 1.5, least=False,
-        ),
-        Bar(
-            f"{CLIENTS} requests together / one at a time",
-            middle(lambda r: r["together_per_s"] / r["one_at_a_time_per_s"]), 2.0, 4.0,
-        ),
-        Bar("/healthz per second while saturated", middle(lambda r: r["healthz_per_s"]), 300.0, 1000.0),
-    ]  # fmt: skip
-
-
-def to_hostile_bars(siege: Siege) -> list[Bar]:
-    """Shares of hostile molecules that were answered in time, and of their neighbours that were served."""
-    good = [status < 500 and seconds <= HOSTILE_S for status, seconds in siege.answers]
-    return [
-        Bar("hostile inputs answered in time", sum(good) / len(good), 1.0, 1.0),
-        Bar("requests beside them that were served", sum(siege.neighbours) / len(siege.neighbours), 1.0, 1.0),
-    ]
-
-
-def to_kill_bars(kept: Kept) -> list[Bar]:
-    """What kills cost."""
-    return [Bar(f"conformers lost or doubled over {kept.kills} kills", kept.lost + kept.doubled, 0.0, 0.0, least=False)]
-
-
-def to_table(bars: list[Bar]) -> Table:
-    """For people."""
-    table = Table("figure", "measured", "must", "aim", "met")
-    for bar in bars:
-        table.add_row(bar.name, f"{bar.value:.2f}", f"{bar.must:g}", f"{bar.aim:g}", bar.verdict)
-    return table
-
-
-def to_markdown(bars: list[Bar]) -> str:
-    """For documents."""
-    lines = ["| figure | measured | must | aim | met |", "|---|---|---|---|---|"]
-    lines += [f"| {bar.name} | {bar.value:.2f} | {bar.must:g} | {bar.aim:g} | {bar.verdict} |" for bar in bars]
-    return "\n".join(lines) + "\n"
-
-
-def _percentiles(seconds: list[float]) -> dict[str, float]:
-    return {f"p{k}": float(np.percentile(seconds, k)) for k in (50, 90, 99)}

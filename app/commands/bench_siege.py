@@ -16,6 +16,8 @@ import httpx
 
 HOSTILE_S = 10.0  # time for an answer
 _ANSWER_S = 600.0
+_PAUSE_S = 0.1  # where there is no service any more
+_ALONE = 10  # honest requests before the hostile ones
 _JSON = {"Content-Type": "application/json"}
 _PER_KILL = 4  # molecules of the job
 _MOST = 256  # of them
@@ -28,36 +30,60 @@ class Siege:
     """What became of hostile molecules, and of those beside them.
 
     Attributes:
-        answers: Status of the answer to each, and how long it took, s.
-        neighbours: Whether each honest request meanwhile got its structure.
+        answers: Status of the answer to each, 599 for none, and how long it took, s.
+        neighbours: Whether each honest request meanwhile got its structure, and how long that took, s.
+        alone_s: How long such requests took before, s.
+        ready: Whether the service was ready in the end.
     """
 
     answers: list[tuple[int, float]]
-    neighbours: list[bool]
+    neighbours: list[tuple[bool, float]]
+    alone_s: list[float]
+    ready: bool
 
 
 async def besiege(url: str, honest: str, texts: list[dict[str, str]]) -> Siege:
-    """Send hostile molecules one after another, and honest requests all the while."""
+    """Send hostile molecules one after another, and honest requests all the while and some before.
+
+    Args:
+        url: Of the service.
+        honest: SMILES.
+        texts: Hostile molecules, `data` and its `kind`.
+    """
     answers: list[tuple[int, float]] = []
-    neighbours: list[bool] = []
+    neighbours: list[tuple[bool, float]] = []
     done = asyncio.Event()
     async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_S) as client:
 
+        async def ask(molecule: dict[str, str]) -> tuple[int, list[dict[str, Any]], float]:
+            """Status, results and time, s."""
+            body = json.dumps(_body([molecule], 1))  # escapes what is not text
+            began = time.perf_counter()
+            try:
+                response = await client.post("/v1/conformers", content=body, headers=_JSON)
+            except httpx.TransportError:
+                await asyncio.sleep(_PAUSE_S)
+                return 599, [], time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            return response.status_code, response.json().get("results", []), seconds
+
         async def be_honest() -> None:
             while not done.is_set():
-                response = await client.post("/v1/conformers", json=_body([{"smiles": honest}], 1))
-                results = response.json().get("results", [])
-                neighbours.append([result["status"] for result in results] == ["ok"])
+                _, results, seconds = await ask({"smiles": honest})
+                neighbours.append(([result["status"] for result in results] == ["ok"], seconds))
 
+        alone = [(await ask({"smiles": honest}))[2] for _ in range(_ALONE)]
         beside = asyncio.create_task(be_honest())
         for text in texts:
-            body = json.dumps(_body([{text["kind"]: text["data"]}], 1))  # escapes what is not text
-            began = time.perf_counter()
-            response = await client.post("/v1/conformers", content=body, headers=_JSON)
-            answers.append((response.status_code, time.perf_counter() - began))
+            status, _, seconds = await ask({text["kind"]: text["data"]})
+            answers.append((status, seconds))
         done.set()
         await beside
-    return Siege(answers, neighbours)
+        try:
+            ready = (await client.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            ready = False
+    return Siege(answers, neighbours, alone, ready)
 
 
 @dataclass(frozen=True)

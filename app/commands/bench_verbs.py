@@ -55,8 +55,8 @@ def serve(
 
     Structures per second through HTTP against the bare sampler at the same batch size; the slowest answers to small
     requests beside a bulk job against those without; 64 requests together against one at a time; `/healthz` meanwhile;
-    with `--hostile` whether molecules that hurt are answered and their neighbours served; with `--kills` what a job
-    loses when its servers are killed.
+    with `--hostile` whether molecules that hurt are answered, what they cost their neighbours, and whether the service
+    is ready afterwards; with `--kills` what a job loses when its servers are killed.
 
     Example: `shapespace bench serve --singles 100 --out out/serve.json`
     """

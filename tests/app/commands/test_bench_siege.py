@@ -1,3 +1,4 @@
+import asyncio
 import json
 from contextlib import contextmanager
 from random import Random
@@ -6,7 +7,7 @@ import httpx
 import pytest
 
 from app.commands import bench_siege
-from app.commands.bench_siege import Kept, count_kept, kill_at_random
+from app.commands.bench_siege import Kept, besiege, count_kept, kill_at_random
 
 GOOD = [{"id": name, "conformers": [{"index": 0}, {"index": 1}]} for name in ("a", "b")]
 
@@ -57,3 +58,27 @@ def test_job_is_submitted_once_and_ended_by_the_last_server(service):
     assert (seen["servers"], seen["looks"], prefer) == (4, 2, "respond-async")
     assert len({molecule["id"] for molecule in body["molecules"]}) == len(body["molecules"]) == 16
     assert kept == Kept(3, body["num_conformers"], 0)
+
+
+def test_siege_tells_of_a_service_that_dies(monkeypatch):
+    alive = [True]
+
+    def answer(request):
+        if b"bomb" in request.content:
+            alive.clear()
+        if not alive:
+            raise httpx.ConnectError("refused", request=request)
+        return httpx.Response(200, json={"results": [{"status": "ok"}]})
+
+    client = httpx.AsyncClient
+    monkeypatch.setattr(
+        bench_siege.httpx, "AsyncClient", lambda **given: client(**given, transport=httpx.MockTransport(answer))
+    )
+    monkeypatch.setattr(bench_siege, "_PAUSE_S", 0.0)
+    calm, bomb = {"kind": "smiles", "data": "C"}, {"kind": "smiles", "data": "bomb"}
+    quiet = asyncio.run(besiege("http://test", "CCO", [calm, calm]))
+    assert ([status for status, _ in quiet.answers], quiet.ready) == ([200, 200], True)
+    assert all(ok for ok, _ in quiet.neighbours)
+    assert len(quiet.alone_s) == 10
+    dead = asyncio.run(besiege("http://test", "CCO", [calm, bomb]))
+    assert ([status for status, _ in dead.answers], dead.ready) == ([200, 599], False)
