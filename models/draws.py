@@ -111,6 +111,11 @@ class Draws(ABC, Generic[S, E]):
         self._again.extendleft((draw.index, draw.attempt) for draw in reversed(self._out))
         self._out.clear()
 
+    @property
+    def num_good(self) -> int:
+        """Structures that have passed."""
+        return len(self._good)
+
     @abstractmethod
     def check(self, paths: Sequence[Path]) -> list[str | None]:
         """First fault of each structure, or None for a good one; changes nothing, so any thread may ask."""

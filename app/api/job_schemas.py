@@ -24,7 +24,7 @@ class ConformersProgress(BaseModel):
     molecules_done: int
     conformers: int = Field(description="Asked for; stereoisomers are counted once their molecule was read.")
     conformers_done: int = Field(description="Of molecules that are done, whether they were made or given up.")
-    conformers_returned: int
+    conformers_returned: int = Field(description="Made so far, also of molecules that are not done.")
 
 
 class BackbonesProgress(BaseModel):
@@ -34,7 +34,7 @@ class BackbonesProgress(BaseModel):
     lengths_done: int
     samples: int = Field(description="Asked for.")
     samples_done: int = Field(description="Of lengths that are done, whether they were made or given up.")
-    samples_returned: int
+    samples_returned: int = Field(description="Made so far, also of lengths that are not done.")
 
 
 class JobItemRecord(BaseModel):
@@ -44,7 +44,7 @@ class JobItemRecord(BaseModel):
     id: str
     status: str = Field(description="`waiting`, and in the end `ok`, `partial` or `failed`.")
     num_requested: int
-    num_returned: int
+    num_returned: int = Field(description="Made so far.")
     problem: JobProblem | None = Field(description="Why nothing was tried.")
 
 

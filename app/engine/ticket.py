@@ -35,6 +35,7 @@ class Ticket:
         submitted: When it was handed in, on the monotonic clock, s; None before.
         started: When the first of it reached the sampler, on the monotonic clock, s; None before.
         waiting: Whether some of it never reached the sampler yet.
+        made: Structures that have passed their checks so far.
     """
 
     molecules: Sequence[Subject]
@@ -49,6 +50,7 @@ class Ticket:
     submitted: float | None = None
     started: float | None = None
     waiting: bool = True
+    made: int = 0
     _cancelled: Event = field(default_factory=Event)
 
     @property

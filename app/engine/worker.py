@@ -248,7 +248,9 @@ class Worker:
         work, book = rows[0].work, rows[0].book
         if work.ended:
             return
+        good = book.num_good
         self._meter.settle(book.settle([row.draw for row in rows], paths, faults), faults)
+        work.ticket.made += book.num_good - good
         self.ledger.report(work)
         self.ledger.backlog.offer(work)
 

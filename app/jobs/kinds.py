@@ -10,7 +10,7 @@ from app.intake.backbone_order import BackboneOrder
 from app.intake.order import Order
 from app.intake.reading import Refusal
 from app.jobs.lengths import make_length
-from app.jobs.maker import Maker
+from app.jobs.maker import Maker, Task
 from app.jobs.molecules import make_molecule
 from models.export.backbone_packed import from_packed_backbones, to_packed_backbones
 from models.export.packed import from_packed, to_packed
@@ -25,14 +25,13 @@ class Kind:
 
     Attributes:
         read_order: Plain JSON values, as `to_values` of an order makes them, to the order.
-        make: Order, place of the item, whether somebody waits at the screen, and the maker, to the ensembles of the
-            item, or why there are none.
+        make: Order, place of an item, its task and the maker, to the ensembles of the item, or why there are none.
         pack: Ensembles to bytes.
         unpack: And back.
     """
 
     read_order: Callable[[dict[str, Any]], AnyOrder]
-    make: Callable[[Any, int, bool, Maker], Awaitable[Made | Refusal]]
+    make: Callable[[Any, int, Task, Maker], Awaitable[Made | Refusal]]
     pack: Callable[[Any], bytes]
     unpack: Callable[[bytes], Made]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVarTuple
 
@@ -69,6 +69,7 @@ class Leases:
                 return None
             if job.state == "running":
                 job.takeovers += 1
+                forget_unfinished(session, job)
             if job.takeovers > MAX_TAKEOVERS:
                 detail = f"its server ended {MAX_TAKEOVERS} times without one more item done"
                 job.problem = {"reason": "abandoned", "detail": detail}
@@ -92,6 +93,16 @@ class Leases:
             until = self._now(session) + self.lease_s
             return set(session.scalars(own.values(lease_until=until).returning(Job.id)))
 
+    def report(self, job_id: str, made: Mapping[int, int]) -> None:
+        """Tell how many structures there are of items that are not done, by place; they are not kept yet."""
+        with self._database.write() as session:
+            job = session.get(Job, job_id, with_for_update=True)
+            if job is None or job.state != "running" or job.owner != self._owner:
+                return
+            for item in session.scalars(unfinished(job_id).where(JobItem.place.in_(made))):
+                job.num_returned += made[item.place] - item.num_returned
+                item.num_returned = made[item.place]
+
     def finish(self, job_id: str, place: int, done: Done) -> Verdict:
         """Record that an item is done, once; with the last one the job is done.
 
@@ -110,9 +121,9 @@ class Leases:
             item.sequence, item.status = job.sequence, done.status
             item.refusal, item.file = done.refusal, done.file
             job.num_structures += done.num_requested - item.num_requested
+            job.num_returned += done.num_returned - item.num_returned
             item.num_requested, item.num_returned = done.num_requested, done.num_returned
             job.num_done, job.takeovers = job.num_done + 1, 0
-            job.num_returned += done.num_returned
             job.num_structures_done += done.num_requested
             if job.num_done == job.num_items:
                 job.change("done", self._now(session))
@@ -123,10 +134,23 @@ class Leases:
         own = select(Job).where(Job.owner == self._owner, Job.state == "running").with_for_update()
         with self._database.write() as session:
             for job in session.scalars(own):
+                forget_unfinished(session, job)
                 job.change("queued", self._now(session))
 
     def _now(self, session: Session) -> float:
         return now(session) if self._clock is None else self._clock()
+
+
+def unfinished(job_id: str) -> Select[JobItem]:
+    """Items of a job that are not done."""
+    return select(JobItem).where(JobItem.job_id == job_id, JobItem.sequence.is_(None))
+
+
+def forget_unfinished(session: Session, job: Job) -> None:
+    """Structures of items that are not done are lost with their server."""
+    for item in session.scalars(unfinished(job.id).where(JobItem.num_returned > 0)):
+        job.num_returned -= item.num_returned
+        item.num_returned = 0
 
 
 def in_turn(query: Select[*Columns], models: Collection[str]) -> Select[*Columns]:

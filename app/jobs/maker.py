@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
@@ -29,6 +30,26 @@ class NotNowError(Exception):
     """The work was given back undone; it can be done again with the same result."""
 
 
+@dataclass
+class Task:
+    """One item on its way.
+
+    Attributes:
+        interactive: Whether somebody waits for it at the screen.
+        tickets: What the sampler was asked for.
+        told: Structures of it that the database knows of.
+    """
+
+    interactive: bool
+    tickets: list[Ticket] = field(default_factory=list)
+    told: int = 0
+
+    @property
+    def made(self) -> int:
+        """Structures of it so far."""
+        return sum(ticket.made for ticket in self.tickets)
+
+
 class Maker:
     """Makes the items of all jobs of this server, without standing in anybody's way.
 
@@ -45,17 +66,19 @@ class Maker:
         self._in_flight, self._room = in_flight, Room(in_flight)
         self._reading, self._finishing = asyncio.Semaphore(len(pool)), asyncio.Semaphore(1)
 
-    async def make(self, work: Callable[[Maker], Awaitable[T]], name: str) -> T | Refusal:
+    async def make(self, work: Callable[[Task, Maker], Awaitable[T]], task: Task, name: str) -> T | Refusal:
         """What some work makes with the methods below, or why it cannot; waits while the sampler is away.
 
         Args:
             work: Makes one item; see `app.jobs.kinds`.
+            task: Tells how far it is.
             name: Of the item, for the log.
         """
         tries = 0
         while True:
+            task.tickets.clear()
             try:
-                return await work(self)
+                return await work(task, self)
             except (NotNowError, EngineError):
                 pass
             except Exception:
@@ -65,26 +88,27 @@ class Maker:
                     return Refusal("sampling_failed", "the sampler failed on this one; the service's log says why")
             await asyncio.sleep(_PAUSE_S)
 
-    async def read(self, reading: Reading, interactive: bool) -> list[Molecule] | Refusal:
+    async def read(self, reading: Reading, task: Task) -> list[Molecule] | Refusal:
         """The molecules of a text.
 
         Raises:
             NotNowError: There is no process to read it.
         """
         async with self._reading:
-            read = await asyncio.wrap_future(self._pool.submit(reading, interactive))
+            read = await asyncio.wrap_future(self._pool.submit(reading, task.interactive))
         if isinstance(read, Refusal) and read.reason == "intake_unavailable":
             raise NotNowError(read.detail)
         return read
 
-    async def sample(self, ticket: Ticket, interactive: bool) -> Any:
+    async def sample(self, ticket: Ticket, task: Task) -> Any:
         """The ensemble of a ticket for one molecule or backbone; the ticket is cancelled with this call.
 
         Raises:
             EngineError: The engine cannot take it.
         """
         async with self._room.take(min(ticket.conformers, self._in_flight)):
-            if not interactive:
+            task.tickets.append(ticket)
+            if not task.interactive:
                 ticket.priority = _PRIORITY
             self._engine.submit(ticket)
             try:

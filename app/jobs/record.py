@@ -31,7 +31,7 @@ class Job(Base):
         num_items: In `order`.
         num_structures: That were asked for, as far as is known: stereoisomers count when a molecule was read.
         num_done: Items that are done.
-        num_returned: Structures of those.
+        num_returned: Structures of all items, as far as they are made.
         num_structures_done: Structures that were asked for of those.
         interactive: Whether somebody waits for it at the screen.
         sequence: Number of its newest event; state changes and items share one count.
@@ -101,7 +101,7 @@ class JobItem(Base):
         name: The caller's name for it.
         sequence: Number of the event that told of its end; None while it waits.
         num_requested: Structures of it; of a molecule, those of all stereoisomers together.
-        num_returned: Those that were made.
+        num_returned: Those that were made; kept once the item is done.
         status: `ok`, `partial` or `failed`.
         refusal: Reason and detail if nothing was tried, or all of it was given up.
         file: Else the name of the file that holds it, in `JobFiles`.

@@ -19,7 +19,7 @@ from app.intake.reading import Refusal
 from app.jobs.files import JobFiles
 from app.jobs.kinds import KINDS, AnyOrder, Made
 from app.jobs.lease import Done, Leases
-from app.jobs.maker import Maker, together
+from app.jobs.maker import Maker, Task, together
 from app.jobs.record import Job
 from app.jobs.store import JobStore
 from app.telemetry.tracing import span
@@ -70,6 +70,7 @@ class JobService:
         self._trouble = False  # of the place for results, when it was used last
         self._running: dict[str, asyncio.Task[None]] = {}
         self._interactive: set[str] = set()
+        self._tasks: dict[str, dict[int, Task]] = {}  # of the jobs that run, by place of the item
         # of each kind, when items were done, and their structures
         self._made: defaultdict[str, deque[tuple[float, int]]] = defaultdict(partial(deque, maxlen=_REMEMBERED))
         self._wake, self._news = asyncio.Event(), asyncio.Event()
@@ -178,6 +179,11 @@ class JobService:
             for task in lost:  # cancelled, or taken over while this server was silent
                 task.cancel()
             await asyncio.gather(*lost, return_exceptions=True)  # before one of them may be claimed again
+        for job_id, tasks in list(self._tasks.items()):
+            if made := {place: task.made for place, task in tasks.items() if task.made != task.told}:
+                for place, count in made.items():
+                    tasks[place].told = count
+                await self._do(self.leases.report, job_id, made)
         while self._engine.ready:
             full = len(self._running) - len(self._interactive) >= self._at_once
             if full and len(self._interactive) >= _INTERACTIVE_AT_ONCE:
@@ -205,12 +211,14 @@ class JobService:
     async def _make(self, job: Job) -> None:
         order = await self._insist(self.store.order_of, job.id)
         places = await self._insist(self.leases.waiting, job.id)
-        gate = asyncio.Semaphore(_ITEMS_AT_ONCE)
+        gate, tasks = asyncio.Semaphore(_ITEMS_AT_ONCE), self._tasks.setdefault(job.id, {})
 
         async def one(place: int) -> None:
             async with gate:
-                work = partial(KINDS[order.kind].make, order, place, job.interactive)
-                await self._record(job.id, order, place, await self._maker.make(work, order.names[place]))
+                task = tasks[place] = Task(job.interactive)
+                work = partial(KINDS[order.kind].make, order, place)
+                await self._record(job.id, order, place, await self._maker.make(work, task, order.names[place]))
+                del tasks[place]
 
         await together(one(place) for place in places)
 
@@ -274,6 +282,7 @@ class JobService:
     def _over(self, job_id: str, task: asyncio.Task[None]) -> None:
         """A job has ended here, one way or another."""
         self._running.pop(job_id, None)
+        self._tasks.pop(job_id, None)
         self._interactive.discard(job_id)
         if not self._running:
             self._made.clear()

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased, selectinload, undefer
 from app.database.database import Database
 from app.errors import Problem
 from app.jobs.kinds import KINDS, AnyOrder
-from app.jobs.lease import in_turn
+from app.jobs.lease import forget_unfinished, in_turn
 from app.jobs.record import ACTIVE, ENDED, Job, JobItem, State
 
 _SWEPT = 100  # jobs at once
@@ -148,6 +148,7 @@ class JobStore:
         with self._database.write() as session:
             job = _own(session, job_id, principal, lock=True)
             if job.state in ACTIVE:
+                forget_unfinished(session, job)
                 job.change("cancelled", self._clock())
         return job
 

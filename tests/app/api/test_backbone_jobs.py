@@ -85,6 +85,22 @@ def test_part_of_a_result_can_be_had_while_the_job_runs_and_after_it_was_cancell
     assert engine.tickets[1].over()
 
 
+def test_samples_of_a_length_are_counted_as_they_are_made(quick, tools):
+    engine = tools.QuickEngine(tickets=0)
+    client = quick(engine)
+    path = submit(client, lengths=[12, 20], num_samples=9)
+    wait(client, path, lambda job: len(engine.tickets) == 2)
+    for ticket, made in zip(engine.tickets, (5, 2), strict=True):
+        ticket.made = made
+    job = wait(client, path, lambda job: job["progress"]["samples_returned"] == 7)
+    assert sorted(length["num_returned"] for length in job["lengths"]) == [2, 5]
+    assert (job["state"], job["progress"]["samples_done"], job["lengths"][0]["status"]) == ("running", 0, "waiting")
+    engine._answer(engine.tickets[0])
+    job = wait(client, path, lambda job: job["progress"]["samples_done"] == 9)
+    assert job["progress"]["samples_returned"] == 11
+    assert client.delete(path).json()["progress"]["samples_returned"] == 9, "what is not kept does not count"
+
+
 def test_length_that_the_sampler_fails_on_fails_alone(quick, tools, monkeypatch):
     monkeypatch.setattr("app.jobs.maker._PAUSE_S", 0.0)
     engine = tools.QuickEngine()

@@ -107,6 +107,7 @@ def test_numbers_tell_what_happens(build, network, ticket, hold):
     assert busy.left_s > 0
     network.free.set()
     answer(first), answer(second)
+    assert (first.made, second.made) == (100, 1)
     end = engine.stats()
     assert (end.conformers, end.faults, end.waiting_tickets, end.left_s) == (101, {}, 0, 0)
     assert end.steps >= 4
@@ -120,6 +121,7 @@ def test_failed_draws_are_counted_by_reason(build, network, ticket):
     engine = build()
     engine.submit(one := ticket("CCO", rounds=2))
     assert reasons(answer(one)[0]) == {"broken_bond": 1}
+    assert one.made == 0
     assert engine.stats().faults == {"broken_bond": 2}
     assert engine.stats().conformers == 0
 
@@ -159,6 +161,7 @@ def test_dead_worker_is_replaced_and_its_work_done_again(build, network, ticket,
     engine.submit(one)
     (made,) = answer(one)
     assert (made.status, made.attempts) == ("ok", 3)
+    assert one.made == 3
     assert engine.stats().restarts == 1
     assert engine.ready
 

@@ -65,6 +65,43 @@ def test_molecule_is_counted_once(servers, job, database):
     assert (found.num_done, found.num_returned, found.num_structures) == (1, 2, 6)
 
 
+def progress(database, job):
+    with database.read() as session:
+        found = session.scalar(select(Job).where(Job.id == job.id).options(selectinload(Job.items)))
+    return found.num_returned, [item.num_returned for item in found.items]
+
+
+def test_structures_of_items_on_their_way_are_told_by_the_owner_alone(servers, job, database, clock):
+    first, second = servers
+    first.report(job.id, {0: 1})
+    assert progress(database, job) == (0, [0, 0, 0]), "nobody owns it"
+    first.claim(["quick"])
+    first.report(job.id, {0: 1, 1: 1})
+    first.report(job.id, {0: 2})
+    second.report(job.id, {2: 2})
+    assert progress(database, job) == (3, [2, 1, 0])
+    first.finish(job.id, 1, DONE)
+    first.report(job.id, {1: 0})
+    assert progress(database, job) == (4, [2, 2, 0]), "what is done stays"
+
+
+def test_structures_that_were_not_kept_are_forgotten_with_their_server(servers, job, database, clock, tools):
+    first, second = servers
+    for leave in (first.release, lambda: setattr(clock, "now", clock.now + LEASE_S + 1)):
+        first.claim(["quick"])
+        first.report(job.id, {0: 1, 2: 2})
+        leave()
+        second.claim(["quick"])
+        assert progress(database, job) == (0, [0, 0, 0])
+        second.release()
+    first.claim(["quick"])
+    first.finish(job.id, 1, DONE)
+    first.report(job.id, {0: 1})
+    cancelled = JobStore(database, 5, clock).cancel(job.id, "me")
+    assert (cancelled.num_returned, [item.num_returned for item in cancelled.items]) == (2, [0, 2, 0])
+    assert progress(database, job) == (2, [0, 2, 0])
+
+
 def test_clocks_of_servers_may_differ(database, tools, monkeypatch):
     JobStore(database, 5).submit(tools.build_order("CCO"), "me")
     first, second = (Leases(database, name, LEASE_S) for name in "ab")
@@ -148,6 +185,12 @@ def test_jobs_live_by_the_rules_whatever_happens(database, tools):
                 if all(self.done[job_id].values()):
                     self.end(job_id, "done")
 
+        @rule(name=st.sampled_from("ab"), number=st.integers(0, 9), place=st.integers(0, 2), made=st.integers(0, 2))
+        def report(self, name, number, place, made):
+            job_id = self.pick(number)
+            if job_id is not None:
+                self.servers[name].report(job_id, {place: made})
+
         @rule(name=st.sampled_from("ab"))
         def beat(self, name):
             own = {job_id for job_id, owner in self.owner.items() if owner == name}
@@ -191,6 +234,8 @@ def test_jobs_live_by_the_rules_whatever_happens(database, tools):
                 numbers = [m.sequence for m in job.items if m.sequence]
                 assert len({*numbers, job.state_sequence}) == len(numbers) + 1
                 assert job.sequence == max([*numbers, job.state_sequence])
+                assert job.num_returned == sum(item.num_returned for item in job.items)
+                assert state == "running" or all(item.sequence or not item.num_returned for item in job.items)
                 assert (job.ended is not None) == (job.state in ENDED)
 
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
