@@ -37,6 +37,7 @@ _CHIRALITIES = {
 }
 _LOOKED_AT = 8  # combinations of open stereo, in the search for one that exists
 _FEW, _FEWER = 10, 1  # attempts to embed one of them, and from random places, which long chains need
+_LAST = 4  # attempts from random places where no combination was embedded so soon
 _CAGE = Chem.MolFromSmarts("[*]12[*][*]([*]1)[*]2")  # bicyclo[1.1.1]pentane, a bridgehead first and third
 
 Chem.SetDefaultPickleProperties(Chem.PropertyPickleOptions.AllProps)  # names and maps survive between processes
@@ -257,7 +258,10 @@ def _embedded_isomers(mol: Chem.Mol, limit: int, seed: int) -> Iterator[Chem.Mol
     rng, known = default_rng(seed % 2**63), set[str]()
     for _ in range(4 * limit):
         isomer = Chem.Mol(mol)
-        if EmbedMolecule(isomer, randomSeed=int(rng.integers(1, 2**31 - 1))) < 0:
+        chance = int(rng.integers(1, 2**31 - 1))
+        if EmbedMolecule(isomer, randomSeed=chance) < 0 and (
+            EmbedMolecule(isomer, maxAttempts=_LAST, randomSeed=chance, useRandomCoords=True) < 0
+        ):
             return
         Chem.AssignStereochemistryFrom3D(isomer, replaceExistingTags=True)
         isomer.RemoveAllConformers()

@@ -254,6 +254,21 @@ def test_molecule_with_one_isomer_has_no_note_of_a_choice(smiles):
     assert build_molecules(read_smiles(smiles), 0)[0].notes == ()
 
 
+def test_open_stereo_of_long_chains_is_chosen_from_random_places(monkeypatch):
+    embed = room.EmbedMolecule
+
+    def fail_as_with_a_long_peptide(mol, maxAttempts=0, useRandomCoords=False, **how):
+        return (
+            embed(mol, maxAttempts=maxAttempts, useRandomCoords=True, **how)
+            if useRandomCoords and maxAttempts > 1
+            else -1
+        )
+
+    monkeypatch.setattr(room, "EmbedMolecule", fail_as_with_a_long_peptide)
+    (molecule,) = build_molecules(read_smiles("NC(=N)NCC"), 0)
+    assert "stereo left open" in molecule.notes[0]
+
+
 @pytest.mark.parametrize("limit", [1, 5])
 def test_open_stereo_that_no_structure_has_is_refused(monkeypatch, limit):
     monkeypatch.setattr("models.data.molecule._isomers", lambda mol, limit, seed: iter(()))
