@@ -1,4 +1,16 @@
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+
+@pytest.fixture(autouse=True)
+def at_rest(client, patient):
+    """Nothing is left to do of the tests before, whose callers may have gone."""
+    patient(lambda: rests(client))
+
+
+def rests(client):
+    now = client.get("/v1/stats").json()["now"]
+    return now["intake_running"] == now["engine_running_rows"] == 0
 
 
 def scrape(client):
@@ -25,16 +37,16 @@ def test_sampling_moves_the_metrics(client, ask, perfect):
     assert grown("stage_seconds_count", "wait") == grown("stage_seconds_count", "total") == 1
     assert grown("http_requests_total", "POST", "/v1/conformers", "200") == 1
     assert after["shapespace_ready", ()] == 1
-    assert after["shapespace_intake_children", ()] == 3
+    assert after["shapespace_intake_children", ()] >= 3  # two, a spare one, and who takes the place of slow ones
 
 
-def test_stats_tell_the_same_to_people(client, ask, perfect):
+def test_stats_tell_the_same_to_people(client, ask, perfect, patient):
     assert ask("CCO").status_code == 200
+    patient(lambda: rests(client))  # a child may still be coming home with its answer
     stats = client.get("/v1/stats").json()
     assert stats["model"] == "molecules-small"
     assert stats["state"] == "ready"
     assert stats["uptime_s"] > 0
-    assert stats["now"]["intake_running"] == stats["now"]["engine_running_rows"] == 0
     assert stats["since_start"]["molecules"]["ok"] >= 1
     assert stats["since_start"]["conformers"]["all"] >= 2
     assert stats["latest_s"]["total"]["p99"] >= stats["latest_s"]["total"]["p50"] > 0
