@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,25 @@ def test_config_that_is_left_out_takes_its_default(train_config):
     assert from_dict(values).bucket_sizes == (20, 29)
     assert from_dict(values).loss == "quotient"
     assert network_from_dict(values["network"]) == train_config().network
+
+
+CONFIGS = sorted(
+    path
+    for path in (Path(__file__).parents[3] / "weights" / "configs").glob("*.json")
+    if "loss" in json.loads(path.read_text())
+)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configurations_that_are_shipped_can_be_trained_with(path):
+    assert {"backbones-small", "backbones-small-contacts", "backbones-losses", "molecules-small"} <= {
+        path.stem for path in CONFIGS
+    }
+    values = json.loads(path.read_text())
+    written = json.loads(to_json(read_config(path)))
+    assert {name: written[name] for name in values if name != "network"} == {
+        name: value for name, value in values.items() if name != "network"
+    }
 
 
 @pytest.mark.parametrize(

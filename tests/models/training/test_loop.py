@@ -203,6 +203,21 @@ def test_training_starts_from_given_weights(tmp_path, packed, train_config, tiny
     assert torch.equal(saved["network.read_out.weight"], known.network.read_out.weight)
 
 
+def test_training_with_contacts_starts_from_weights_without(tmp_path, tiny_config):
+    frames = {"points_per_token": 4, "anchor": 1, "offset_std_ang": 1.05, "frames": True, "local": True}
+    known = PreconditionedDenoiser(tiny_config(**frames))
+    with torch.no_grad():
+        known.network.read_out.weight.normal_()
+    save_file(known.state_dict(), tmp_path / "known.safetensors")
+    fresh = PreconditionedDenoiser(tiny_config(**frames, contacts=3))
+    load_initial(fresh, tmp_path / "known.safetensors")
+    assert torch.equal(fresh.network.read_out.weight, known.network.read_out.weight)
+    assert not any(messages.project_out.weight.any() for messages in fresh.network.contact_messages)
+    save_file(fresh.state_dict(), tmp_path / "fresh.safetensors")
+    with pytest.raises(DataError, match=r"another network; it differs in network\.contact_edges"):
+        load_initial(known, tmp_path / "fresh.safetensors")
+
+
 def test_weights_of_another_network_are_refused(tmp_path, tiny_config):
     other = {"network.extra": torch.zeros(1), **PreconditionedDenoiser(tiny_config()).state_dict()}
     save_file(other, tmp_path / "other.safetensors")
