@@ -19,6 +19,7 @@ CHAIN_CHURN = 0.1  # for each step, likewise
 _MOST_CHURN = {"log": 0.2, "quadratic": 0.05, "uniform": 0.04}  # for each step: steps that go further overshoot
 MAX_NOISE_SCALE = 2.0
 MAX_CHURN = 100.0
+MAX_GUIDANCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class SampleOptions:
             `structure` to begin at one that the caller gives.
         start_time: Share of the guess in that mixture, the time at which paths then begin; 0 from noise.
         tries: Relaxed guesses that are made for each conformer, of which the lowest in energy is taken.
+        guidance: How strongly wishes for a backbone are followed: 1 as learnt, above 1 more; see `ConditionedDenoiser`.
     """
 
     kind: str = "ode"
@@ -53,6 +55,7 @@ class SampleOptions:
     start: str = "noise"
     start_time: float = 0.0
     tries: int = 1
+    guidance: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what no sampler can do."""
@@ -77,6 +80,8 @@ class SampleOptions:
             raise SamplerError(f"noise_scale is {self.noise_scale}; allowed: 0 to {MAX_NOISE_SCALE:g}")
         if not 0 <= self.churn <= MAX_CHURN:
             raise SamplerError(f"churn is {self.churn}; allowed: 0 to {MAX_CHURN:g}")
+        if not 0 <= self.guidance <= MAX_GUIDANCE:
+            raise SamplerError(f"guidance is {self.guidance}; allowed: 0 to {MAX_GUIDANCE:g}")
         if not 1 <= self.steps <= MAX_STEPS:
             raise SamplerError(f"steps is {self.steps}; allowed: 1 to {MAX_STEPS}")
         if self.rounds < 1:
@@ -86,6 +91,16 @@ class SampleOptions:
     def guessed(self) -> bool:
         """Whether paths begin at guesses that have to be made first."""
         return self.start not in ("noise", STRUCTURE)
+
+    @property
+    def guided(self) -> bool:
+        """Whether the network is also asked what it would guess without wishes."""
+        return self.guidance != 1
+
+    @property
+    def calls(self) -> int:
+        """Calls of the network for each structure."""
+        return self.steps * (2 if self.kind == "heun" else 1) * (2 if self.guided else 1)
 
     @property
     def shared(self) -> "SampleOptions":
@@ -100,7 +115,7 @@ class SampleOptions:
 
     def to_chain_values(self) -> dict[str, Any]:
         """The same of backbones."""
-        names = ("start", "start_time", "kind", "steps", "schedule", "noise_scale", "churn")
+        names = ("start", "start_time", "kind", "steps", "schedule", "noise_scale", "churn", "guidance")
         return {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
 
 

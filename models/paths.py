@@ -12,7 +12,7 @@ import torch
 from models.blueprint import Blueprint
 from models.data.batch import pad
 from models.data.guess import Guesser, Recipe
-from models.data.residues import POINTS_PER_RESIDUE
+from models.data.residues import POINTS_PER_RESIDUE, without_conditions
 from models.draws import Draw, Path, rows_of
 from models.errors import SamplerError
 from models.networks.conditioned import ConditionedDenoiser
@@ -150,8 +150,15 @@ def start_paths(model: Model, origins: Sequence[Origin], size: int = 0) -> Paths
     coupled = model.coupling == "kabsch"
     state = start(model.prior, noise, mask, batch.bonded, steps, guess, begin, coupled)
     options = origins[0].options
-    held = _held(origins, state.x)
-    denoise = ConditionedDenoiser(model.module, batch, half=options.half, begin=state.begin, held=held)
+    denoise = ConditionedDenoiser(
+        model.module,
+        batch,
+        half=options.half,
+        begin=state.begin,
+        held=_held(origins, state.x),
+        unasked=without_conditions(batch) if options.guided else None,
+        guidance=options.guidance,
+    )
     return Paths(state, denoise, options, model)
 
 

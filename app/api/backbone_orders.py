@@ -45,8 +45,7 @@ def check_limits(body: BackbonesRequest, settings: Settings, wanted: Wanted) -> 
 
 def work_of(lengths: Sequence[int], count: int, options: SampleOptions) -> float:
     """Work of a request, in residues with the usual number of steps."""
-    passes = 2 if options.kind == "heun" else 1
-    return sum(lengths) * count * options.steps * passes / _USUAL_STEPS
+    return sum(lengths) * count * options.calls / _USUAL_STEPS
 
 
 def check_work(body: BackbonesRequest, lengths: Sequence[int], options: SampleOptions, settings: Settings) -> None:
@@ -60,8 +59,8 @@ def check_work(body: BackbonesRequest, lengths: Sequence[int], options: SampleOp
         raise invalid(
             "num_samples",
             body.num_samples,
-            f"{work:,.0f} residues in all (lengths x samples x steps / {_USUAL_STEPS}, twice for heun) are too many "
-            "for one request",
+            f"{work:,.0f} residues in all (lengths x samples x steps / {_USUAL_STEPS}, twice for heun and for "
+            "guidance) are too many for one request",
             f"at most {settings.max_residues:,} in all; send several requests, each with a seed of its own",
         )
 
@@ -90,7 +89,11 @@ def read_options(body: BackbonesRequest, settings: Settings) -> SampleOptions:
 
     Raises:
         SamplerError: The options do not fit together.
+        Problem: 422 for guidance without a wish.
     """
+    if body.sampler.guidance != 1 and Wish(**body.condition.model_dump()).empty:
+        words = "nothing is asked for that it could make stronger"
+        raise invalid("sampler.guidance", body.sampler.guidance, words, "1, or a wish in condition")
     begin: dict[str, Any] = {}
     if body.start is not None and body.start.t:
         begin = {"start": STRUCTURE, "start_time": body.start.t}

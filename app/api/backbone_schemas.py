@@ -13,7 +13,7 @@ from models.backbone import BackboneReport
 from models.data.motif import LIMIT_BYTES
 from models.data.peptides import FOLD_CLASSES
 from models.draws import MAX_SEED
-from models.options import MAX_CHURN, MAX_NOISE_SCALE, MAX_STEPS
+from models.options import MAX_CHURN, MAX_GUIDANCE, MAX_NOISE_SCALE, MAX_STEPS
 
 LONGEST = 10_000  # residues in a request; the range of the model is narrower
 Length = Annotated[int, Field(ge=1, le=LONGEST)]
@@ -35,6 +35,13 @@ class BackboneSampler(Body):
         le=MAX_CHURN,
         description="Only of `sde`: how strongly noise and score act. It mends errors of the network, and needs "
         "steps: on the grid `log` a tenth of their number by default, and at most a fifth.",
+    )
+    guidance: float = Field(
+        1.0,
+        ge=0,
+        le=MAX_GUIDANCE,
+        description="How strongly `condition` is followed: 1 as learnt, more makes it count more. Any other than 1 "
+        "doubles the work.",
     )
 
 
@@ -176,6 +183,7 @@ class BackboneSampling(BaseModel):
     schedule: str
     noise_scale: float
     churn: float
+    guidance: float
 
 
 class BackbonesResponse(BaseModel):

@@ -40,8 +40,7 @@ def prefers_job(headers: Sequence[str]) -> bool:
 
 def work_of(order: Order) -> float:
     """Work of a request, in conformers from noise with the usual number of steps."""
-    passes = 2 if order.options.kind == "heun" else 1
-    return order.most_conformers * order.options.steps * passes / _USUAL_STEPS
+    return order.most_conformers * order.options.calls / _USUAL_STEPS
 
 
 def read_key(key: str | None) -> str | None:

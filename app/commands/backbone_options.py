@@ -40,6 +40,15 @@ Churn = Annotated[
         show_default="a tenth of the steps",
     ),
 ]
+Guidance = Annotated[
+    float,
+    typer.Option(
+        "--guidance",
+        min=0,
+        rich_help_panel=_PANEL,
+        help="How strongly wishes are followed: 1 as learnt; any other doubles the work.",
+    ),
+]
 Template = Annotated[
     Path | None,
     typer.Option("--structure", rich_help_panel=_PANEL, help="PDB, mmCIF or BinaryCIF file for --t and --fixed."),
@@ -67,7 +76,7 @@ KeepFailed = Annotated[
 ]
 
 BACKBONES_ONLY = frozenset({
-    "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "churn",
+    "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "churn", "guidance",
     "structure", "chain", "t", "fixed", "residue", "idealise", "keep_failed",
 })  # fmt: skip
 MOLECULES_ONLY = frozenset({

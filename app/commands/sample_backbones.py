@@ -88,6 +88,8 @@ def run(
     lengths = task.lengths or ((len(template),) if template else ())
     x = template.coordinates if template else None
     wish = Wish(**task.wish)
+    if options.guided and wish.empty:
+        raise typer.BadParameter("it has no use without a wish, such as --helix", param_hint="--guidance")
     blueprints = [
         build_blueprint(
             name,

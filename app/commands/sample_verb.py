@@ -99,6 +99,7 @@ def sample(
     secondary: backbone_options.Secondary = None,
     noise_scale: backbone_options.NoiseScale = 0.5,
     churn: backbone_options.Churn = None,
+    guidance: backbone_options.Guidance = 1.0,
     structure: backbone_options.Template = None,
     chain: backbone_options.ChainName = None,
     t: backbone_options.Share = 0.0,
@@ -138,7 +139,7 @@ def sample(
         task = replace(task, structure=structure, chain=chain, t=t, fixed=tuple(fixed or ()))
         path = {
             "kind": kind or "sde", "steps": steps, "schedule": schedule or "log", "noise_scale": noise_scale,
-            "churn": churn,
+            "churn": churn, "guidance": guidance,
         }  # fmt: skip
         raise typer.Exit(sample_backbones.run(task, out, path, file_format, weights, model, device))
     if stereo not in ("sample", "enumerate"):

@@ -69,6 +69,7 @@ def submit(
     secondary: backbone_options.Secondary = None,
     noise_scale: backbone_options.NoiseScale = 0.5,
     churn: backbone_options.Churn = None,
+    guidance: backbone_options.Guidance = 1.0,
     structure: backbone_options.Template = None,
     chain: backbone_options.ChainName = None,
     t: backbone_options.Share = 0.0,
@@ -109,7 +110,7 @@ def submit(
             job = client.submit_backbones(
                 lengths,
                 count,
-                sampler=_given(sampler | {"noise_scale": noise_scale, "churn": churn}),
+                sampler=_given(sampler | {"noise_scale": noise_scale, "churn": churn, "guidance": guidance}),
                 condition=_given(wish),
                 start=None if structure is None else _given({"structure": _text(structure), "chain": chain, "t": t}),
                 fixed=fixed or None,

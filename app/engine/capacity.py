@@ -55,8 +55,7 @@ class Capacity:
 
     def draw_s(self, size: int, options: SampleOptions) -> float:
         """Device time of one draw among many, s."""
-        calls = options.steps * (2 if options.kind == "heun" else 1)
-        return calls * (self.row_s(size) + self.overhead_s / self.rows(size))
+        return options.calls * (self.row_s(size) + self.overhead_s / self.rows(size))
 
     @property
     def brief_s(self) -> float:

@@ -12,7 +12,7 @@ from models.export.backbone_formats import BACKBONE_FORMATS
 from models.export.formats import FORMATS
 from models.export.polymer import RESIDUES
 from models.finishing.options import MAX_PRUNE_RMSD_ANG, MAX_WINDOW_KCAL_MOL, METHODS
-from models.options import MAX_CHURN, MAX_NOISE_SCALE, MAX_STEPS, MAX_TRIES, STARTS
+from models.options import MAX_CHURN, MAX_GUIDANCE, MAX_NOISE_SCALE, MAX_STEPS, MAX_TRIES, STARTS
 from models.samplers.schedule import SCHEDULES
 from models.samplers.steps import KINDS
 
@@ -53,6 +53,7 @@ def limits(settings: Settings) -> dict[str, Any]:
             "residues_per_request_of_100_steps": settings.max_residues,
             "noise_scale": [0.0, MAX_NOISE_SCALE],
             "churn": [0.0, MAX_CHURN],
+            "guidance": [0.0, MAX_GUIDANCE],
             "residues": list(RESIDUES),
             "formats": [*BACKBONE_FORMATS, "json"],
             "media_types": ["application/json", *(f.media_type for f in BACKBONE_FORMATS.values()), "application/zip"],

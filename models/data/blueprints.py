@@ -35,6 +35,11 @@ class Wish:
     fold: str | None = None
     secondary: str | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is asked."""
+        return self == Wish()
+
 
 def build_blueprint(
     id: str,

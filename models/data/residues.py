@@ -30,6 +30,7 @@ TOKEN_SIZES = (
     len(FOLD_CLASSES) + 1,
     len(SECONDARY) + 1,
 )
+_ASKED = 3  # columns from here on are what is asked
 _FAR = 32
 PAIR_SIZES = (2 * _FAR + 1,)  # difference of the places in the chain, from -32 or less to 32 or more
 
@@ -113,6 +114,13 @@ def build_residues(lengths: Tensor, size: int, conditions: Conditions) -> Padded
         quadruple_mask=none[..., 0].bool(),
         token_mask=mask,
     )
+
+
+def without_conditions(batch: PaddedBatch) -> PaddedBatch:
+    """The same chains, with nothing asked of them."""
+    tokens = batch.tokens.clone()
+    tokens[..., _ASKED:] = 0
+    return replace(batch, tokens=tokens)
 
 
 def _fraction_code(fraction: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from models.options import (
         ({"steps": 0}, "steps is 0; allowed: 1 to 1000"),
         ({"steps": MAX_STEPS + 1}, "steps is 1001; allowed: 1 to 1000"),
         ({"rounds": 0}, "rounds is 0"),
+        ({"guidance": -0.5}, "guidance is -0.5; allowed: 0 to 10"),
+        ({"guidance": 10.5}, "guidance is 10.5; allowed: 0 to 10"),
     ],
 )
 def test_options_that_no_sampler_can_follow_are_refused(change, words):
@@ -70,7 +72,14 @@ def test_shared_part_leaves_out_what_each_path_has_for_itself():
     cold, warm = SampleOptions(steps=50, rounds=5), build_options("mmff94s", steps=3, tries=4, rounds=2)
     assert cold.shared == warm.shared
     assert replace(cold, noise_scale=0.1).shared == cold.shared  # only the SDE uses it
-    for changes in ({"kind": "heun"}, {"schedule": "log"}, {"quotient": False}, {"half": True}, {"kind": "sde"}):
+    for changes in (
+        {"kind": "heun"},
+        {"schedule": "log"},
+        {"quotient": False},
+        {"half": True},
+        {"kind": "sde"},
+        {"guidance": 2.0},
+    ):
         assert replace(cold, **changes).shared != cold.shared
     noisy = replace(cold, kind="sde")
     assert replace(noisy, noise_scale=0.1).shared != noisy.shared

@@ -148,8 +148,8 @@ def test_drawn_seed_is_returned(ask_backbones):
 
 
 def test_answer_says_how_it_was_sampled(ask_backbones):
-    body = {"kind": "sde", "steps": 3, "noise_scale": 0.45, "churn": 0.3}
-    sampling = answer_of(ask_backbones(12, num_samples=1, sampler=body)).sampling
+    body = {"kind": "sde", "steps": 3, "noise_scale": 0.45, "churn": 0.3, "guidance": 2.0}
+    sampling = answer_of(ask_backbones(12, num_samples=1, sampler=body, condition={"helix": 0.5})).sampling
     assert sampling.model_dump() == {"start": "noise", "start_time": None, "schedule": "log", **body}
 
 
@@ -195,6 +195,8 @@ def test_samples_that_fail_are_reported_with_a_reason(ask_backbones, monkeypatch
         ({"sampler": {"kind": "euler"}}, "sampler.kind", "'sde'"),
         ({"sampler": {"noise_scale": 3}}, "sampler.noise_scale", "at most 2"),
         ({"sampler": {"tries": 3}}, "sampler.tries", "noise_scale"),
+        ({"sampler": {"guidance": 2}}, "sampler.guidance", "a wish in condition"),
+        ({"sampler": {"guidance": 11}, "condition": {"helix": 1}}, "sampler.guidance", "at most 10"),
         ({"residue": "TRP"}, "residue", "'GLY'"),
         ({"format": "sdf"}, "format", "'bcif'"),
         ({"model": "other"}, "model", "backbones-small"),
@@ -223,6 +225,20 @@ def test_wishes_reach_the_network(ask_backbones):
         for condition in ({}, {"helix": 1.0, "fold": "a", "secondary": "H" * 16})
     )
     assert np.abs(plain - asked).max() > 1e-3
+
+
+def test_guidance_moves_samples_away_from_those_without_wishes(ask_backbones):
+    def ask(guidance):
+        sampler = {"steps": 3, "guidance": guidance}
+        return shapes(answer_of(ask_backbones(16, format="json", condition=wish, sampler=sampler)).results[0])
+
+    wish = {"helix": 1.0, "fold": "a", "secondary": "H" * 16}
+    ignored, told, strong = ask(0), ask(1), ask(3)
+    plain = answer_of(ask_backbones(16, format="json", sampler={"steps": 3})).results[0]
+    np.testing.assert_allclose(ignored, shapes(plain), atol=2e-3)
+    away = [np.abs(x - ignored).mean() for x in (told, strong)]
+    assert away[1] > 1.5 * away[0] > 0
+    np.testing.assert_allclose(ask(3), strong, atol=2e-3)
 
 
 def test_service_without_a_model_of_backbones_says_so(client):

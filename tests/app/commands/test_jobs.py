@@ -88,7 +88,7 @@ def test_job_is_cancelled(served, run, tools, tmp_path):
 
 
 def test_job_of_backbones_is_submitted_listed_and_fetched(run, tmp_path):
-    words = "submit --length 12 --length 20 -n 2 --seed 1 --steps 4 --helix .5 --format mmcif"
+    words = "submit --length 12 --length 20 -n 2 --seed 1 --steps 4 --helix .5 --guidance 2 --format mmcif"
     address = run(*words.split()).stdout.strip()
     fetched = run("result", address, "-o", tmp_path / "out.bcif")
     assert fetched.exit_code == 0, fetched.output
@@ -101,6 +101,7 @@ def test_job_of_backbones_is_submitted_listed_and_fetched(run, tmp_path):
     assert run("result", address, "-o", tmp_path / "out.json").exit_code == 0
     answer = json.loads((tmp_path / "out.json").read_text())
     assert (answer["format"], answer["sampling"]["steps"], answer["seed"]) == ("mmcif", 4, 1)
+    assert answer["sampling"]["guidance"] == 2
     for name in ("out.sdf", "out.xyz"):
         with pytest.raises(ModelError, match=r"not for backbones; allowed: \.pdb, \.cif, \.bcif"):
             run("result", address, "-o", tmp_path / name)

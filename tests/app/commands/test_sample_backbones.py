@@ -68,6 +68,8 @@ def test_backbones_are_those_of_the_library(call, here, tiny_weights):
         "quadratic",
         "--churn",
         ".1",
+        "--guidance",
+        "2",
     )
     assert call("--length", "14", "-n", "2", "-o", "out.bcif", "--no-idealise", *words, *QUICK)[0] == 0
     found = get_structure(BinaryCIFFile.read(io.BytesIO((here / "out.bcif").read_bytes()))).coord
@@ -75,7 +77,7 @@ def test_backbones_are_those_of_the_library(call, here, tiny_weights):
 
     blueprint = build_blueprint("x", 14, Wish(0.5, None, "a", "H" * 14), keep_failed=True, idealise=False)
     model = load_model("backbones-small", tiny_weights, torch.device("cpu"))
-    options = SampleOptions(kind="sde", steps=4, noise_scale=0.4, schedule="quadratic", churn=0.1)
+    options = SampleOptions(kind="sde", steps=4, noise_scale=0.4, schedule="quadratic", churn=0.1, guidance=2.0)
     (made,) = pipeline.generate(model, [blueprint], [2], [1], options)
     expected = np.stack([sample.coordinates.reshape(-1, 3) for sample in made.samples])
     np.testing.assert_allclose(found, expected, atol=5e-3)
@@ -150,6 +152,9 @@ def test_interrupt_keeps_what_is_finished(call, here, monkeypatch):
         (("--length", "20", "-o", "out.sdf"), "unknown extension '.sdf'"),
         (("--length", "20", "-o", "out", "--sampler", "odd"), "unknown sampler 'odd'"),
         (("--length", "20", "-o", "out", "--noise-scale", "5"), "noise_scale is 5"),
+        (("--length", "20", "-o", "out", "--guidance", "2"), "no use without a wish"),
+        (("--length", "20", "-o", "out", "--guidance", "20", "--helix", "1"), "guidance is 20.0; allowed: 0 to 10"),
+        (("CCO", "-o", "out", "--guidance", "2"), "no meaning for molecules"),
         (("--length", "20", "-o", "out", "--model", "molecules-small"), "samples no backbones"),
         (("--length", "20", "-o", "out", "--model", "odd"), "unknown model 'odd'"),
     ],

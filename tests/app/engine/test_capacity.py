@@ -36,6 +36,7 @@ def test_draws_cost_by_steps_and_calls():
     one = COSTS.draw_s(24, SampleOptions(steps=10))
     assert COSTS.draw_s(24, SampleOptions(steps=50)) == pytest.approx(5 * one)
     assert COSTS.draw_s(24, SampleOptions(steps=10, kind="heun")) == pytest.approx(2 * one)
+    assert COSTS.draw_s(24, SampleOptions(steps=10, kind="heun", guidance=2.0)) == pytest.approx(4 * one)
     assert COSTS.draw_s(48, SampleOptions(steps=10)) > 2 * one
 
 

@@ -1,6 +1,13 @@
 import torch
 
-from models.data.residues import PAIR_SIZES, TOKEN_SIZES, Conditions, build_residues, no_conditions
+from models.data.residues import (
+    PAIR_SIZES,
+    TOKEN_SIZES,
+    Conditions,
+    build_residues,
+    no_conditions,
+    without_conditions,
+)
 
 LENGTHS = torch.tensor([5, 3])
 
@@ -39,6 +46,13 @@ def test_conditions_are_codes_and_nothing_asked_is_zero():
     assert not build_residues(LENGTHS, 6, hidden).tokens[..., 3:].any()
     told = build_residues(LENGTHS, 6, asked().known_where(yes, yes, yes)).tokens
     assert (told == tokens).all()
+
+
+def test_what_is_asked_can_be_taken_away():
+    batch = build_residues(LENGTHS, 6, asked())
+    plain, expected = without_conditions(batch), build_residues(LENGTHS, 6, no_conditions(2, 6))
+    assert batch.tokens[..., 3:].any()
+    assert all(torch.equal(getattr(plain, name), getattr(expected, name)) for name in vars(expected))
 
 
 def test_features_of_a_chain_do_not_depend_on_its_batch():

@@ -70,3 +70,34 @@ def test_begin_of_each_item_goes_along(molecule_of, tiny_config, shaken):
     assert not torch.allclose(guesses[0][1], guesses[1][1])
     assert both.take(torch.tensor([1])).begin.tolist() == begin[1:].tolist()
     assert both.join(cold).begin.tolist() == [*begin.tolist(), 0.0, 0.0]
+
+
+def guided(module, names, others, guidance=2.5):
+    batch, other = (pad([molecule.features for molecule in molecules]) for molecules in (names, others))
+    return ConditionedDenoiser(module, batch, unasked=other, guidance=guidance)
+
+
+def test_guidance_goes_from_the_guess_without_wishes_beyond_that_with_them(molecule_of, tiny_config, shaken):
+    module, asked, unasked = shaken(tiny_config()), [molecule_of("CCO")], [molecule_of("CCS")]
+    denoise, t = guided(module, asked, unasked), torch.tensor([0.4])
+    x, first = call(denoise, 0)
+    told, freely = (module(pad([m.features for m in own]), x, t) for own in (asked, unasked))
+    assert not torch.allclose(told, freely)
+    torch.testing.assert_close(first, freely + 2.5 * (told - freely))
+    told, freely = (module(pad([m.features for m in own]), x, t, first) for own in (asked, unasked))
+    torch.testing.assert_close(denoise(x, t), freely + 2.5 * (told - freely))  # both know the last guess
+
+
+def test_guided_items_join_and_leave(molecule_of, tiny_config, shaken):
+    module = shaken(tiny_config())
+    pairs = [([molecule_of("CCO")], [molecule_of("CCS")]), ([molecule_of("C")], [molecule_of("[SiH4]")])]
+    parts = [guided(module, *pair) for pair in pairs]
+    both = parts[0].join(parts[1])
+    x, made = call(both, 1)
+    for row, part in enumerate(parts):
+        size = part.guess.shape[1]
+        alone = part(x[row : row + 1, :size], torch.tensor([0.4]))
+        torch.testing.assert_close(made[row, :size], alone[0])
+    left = both.take(torch.tensor([1]))
+    x, made = call(left, 2)
+    torch.testing.assert_close(made[:, :5], parts[1](x[:, :5], torch.tensor([0.4])))
