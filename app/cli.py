@@ -121,6 +121,7 @@ experiment_cli = typer.Typer(
 )
 cli.add_typer(experiment_cli, name="experiment")
 experiment_cli.command()(backbone_verbs.samplers)
+experiment_cli.command()(backbone_verbs.wishes)
 experiment_cli.command()(backbone_verbs.losses)
 experiment_cli.command()(training_verbs.symmetry)
 

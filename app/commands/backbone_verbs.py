@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from models.experiments.backbone_settings import Setting
 
 Weights = Annotated[
     Path | None, typer.Option(help="Folder with registry.json and the weights.", show_default="weights")
@@ -148,9 +152,49 @@ def samplers(
 
     Example: `shapespace experiment samplers --data backbones.npz --model backbones-small --out out/samplers`
     """
+    from app.commands.evaluate_backbones import parse_numbers
+    from models.experiments.backbone_settings import build_samplers
+
+    counts = [int(number) for number in parse_numbers(steps, "--steps")]
+    settings = build_samplers(parse_numbers(noise_scales, "--noise-scales"), counts, parse_numbers(churns, "--churns"))
+    title = "Settings of the sampler of backbones"
+    _compare("samplers", title, settings, data, out, model, weights, run, lengths, count, seed, threads, device)
+
+
+def wishes(
+    data: Annotated[Path, typer.Option(help="Set of backbones (npz) with validation chains.")],
+    out: Annotated[Path, typer.Option(help="Folder for wishes.json and wishes.md.")],
+    model: Annotated[str | None, typer.Option(help="Registered model.")] = None,
+    weights: Weights = None,
+    run: Annotated[Path | None, typer.Option(help="Or the folder of a training run.")] = None,
+    lengths: Lengths = "64",
+    count: Count = 32,
+    guidances: Annotated[str, typer.Option(help="How strongly wishes are followed, with commas between.")] = "1,2,4",
+    seed: Annotated[int, typer.Option(min=0, help="Of the first sample of each row.")] = 0,
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """How far does a model of backbones follow wishes, and what does guidance do?
+
+    Wishes for helix, strand, both and classes of SCOPe, with every guidance, beside samples without a wish.
+
+    Example: `shapespace experiment wishes --data backbones.npz --model backbones-small --out out/wishes`
+    """
+    from app.commands.evaluate_backbones import parse_numbers
+    from models.experiments.backbone_settings import build_wishes
+
+    settings = build_wishes(parse_numbers(guidances, "--guidances"))
+    title = "Wishes for backbones"
+    _compare("wishes", title, settings, data, out, model, weights, run, lengths, count, seed, threads, device)
+
+
+def _compare(
+    name: str, title: str, settings: Sequence[Setting], data: Path, out: Path, model: str | None, weights: Path | None,
+    run: Path | None, lengths: str, count: int, seed: int, threads: int, device: str,
+) -> None:  # fmt: skip
     import torch
 
-    from app.commands import experiment_samplers as command
+    from app.commands import experiment_settings as command
     from app.commands.evaluate import choose_model
     from app.commands.evaluate_backbones import parse_numbers
     from app.settings import default_weights_dir
@@ -160,9 +204,7 @@ def samplers(
         torch.set_num_threads(threads)
     chosen = choose_model(model, weights or default_weights_dir(), run, pick_device(device))
     asked = [int(length) for length in parse_numbers(lengths, "--lengths")]
-    counts = [int(number) for number in parse_numbers(steps, "--steps")]
-    scales, mixed = parse_numbers(noise_scales, "--noise-scales"), parse_numbers(churns, "--churns")
-    command.run(data, chosen, asked, count, scales, counts, mixed, seed, out)
+    command.run(name, title, data, chosen, settings, asked, count, seed, out)
 
 
 def losses(

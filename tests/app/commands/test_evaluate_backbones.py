@@ -9,9 +9,10 @@ from safetensors.torch import save_file
 
 from app.commands import evaluate_backbones as command
 from models.data.backbones import read_backbones
+from models.data.blueprints import Wish
 from models.data.residues import PAIR_SIZES, TOKEN_SIZES
 from models.errors import DataError
-from models.experiments.backbone_samplers import Setting
+from models.experiments.backbone_settings import Setting
 from models.networks.denoiser import DenoiserConfig
 from models.networks.preconditioning import PreconditionedDenoiser
 from models.options import SampleOptions
@@ -98,7 +99,7 @@ def test_evaluate_of_molecules_still_asks_for_its_set(shapespace):
 
 def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch, shapespace):
     monkeypatch.setattr(
-        "app.commands.experiment_samplers.build_settings",
+        "models.experiments.backbone_settings.build_samplers",
         lambda scales, steps, churns: [Setting(f"{scales} {steps}", SampleOptions(kind="sde", steps=2))],
     )
     out = tmp_path / "out"
@@ -108,6 +109,19 @@ def test_settings_of_the_sampler_are_compared(run_folder, tmp_path, monkeypatch,
     assert [row["name"] for row in record["rows"]] == ["validation chains", "(0.3,) [7]"]
     assert record["settings"] == {"lengths": [94], "of_each_length": 2, "seed": 0}
     assert "(0.3,) [7]" in (out / "samplers.md").read_text()
+
+
+def test_wishes_are_compared(run_folder, tmp_path, monkeypatch, shapespace):
+    monkeypatch.setattr(
+        "models.experiments.backbone_settings.build_wishes",
+        lambda guidances: [Setting(f"{guidances}", SampleOptions(kind="sde", steps=2, guidance=3.0), wish=Wish(0.5))],
+    )
+    out = tmp_path / "out"
+    words = ["experiment", "wishes", "--data", str(DATA), "--run", str(run_folder), "--out", str(out)]
+    assert shapespace(*words, "-n", "2", "--lengths", "94", "--guidances", "1,3")[0] == 0
+    record = json.loads((out / "wishes.json").read_text())
+    assert [row["name"] for row in record["rows"]] == ["validation chains", "(1.0, 3.0)"]
+    assert (out / "wishes.md").read_text().startswith("# Wishes for backbones")
 
 
 def test_losses_of_runs_are_compared(run_folder, tmp_path, shapespace):

@@ -1,14 +1,15 @@
-"""What each setting of the sampler does to backbones: noise, steps, grid, the quotient, its curvature, ideal bonds."""
+"""What a setting does to backbones: one of the sampler, or what is asked of the chains."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from models.data.backbones import BackboneSet
+from models.data.blueprints import Wish
 from models.evaluation.backbones.chains import Group
 from models.evaluation.backbones.model_draws import ModelDraws
 from models.evaluation.backbones.report import to_tables
@@ -18,19 +19,37 @@ from models.options import SampleOptions
 from models.weights import Model
 
 BASE = SampleOptions(kind="sde", steps=200, schedule="log", noise_scale=0.5, churn=20.0)
+WISHES = {
+    "helix .7, strand 0": Wish(helix=0.7, strand=0.0),
+    "helix 0, strand .6": Wish(helix=0.0, strand=0.6),
+    "helix .3, strand .3": Wish(helix=0.3, strand=0.3),
+    "fold a": Wish(fold="a"),
+    "fold b": Wish(fold="b"),
+}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row: how to sample, and whether bonds and angles are then brought to their ideal values."""
+    """One row: how to sample, what is asked, and whether bonds and angles are then brought to their ideal values."""
 
     name: str
     options: SampleOptions
     idealise: bool = True
+    wish: Wish = field(default_factory=Wish)
 
 
-def build_settings(scales: Sequence[float], steps: Sequence[int], churns: Sequence[float]) -> list[Setting]:
-    """The base, and what differs from it in one thing each, and in churn where it must."""
+def build_wishes(guidances: Sequence[float]) -> list[Setting]:
+    """The base without a wish, and each wish with every guidance."""
+    asked = [
+        Setting(f"{name}, guidance {guidance:g}", replace(BASE, guidance=guidance), wish=wish)
+        for name, wish in WISHES.items()
+        for guidance in guidances
+    ]
+    return [Setting("no wish", BASE), *asked]
+
+
+def build_samplers(scales: Sequence[float], steps: Sequence[int], churns: Sequence[float]) -> list[Setting]:
+    """The base, and what of the sampler differs from it in one thing each, and in churn where it must."""
 
     def sde(name: str, idealise: bool = True, **changes: Any) -> Setting:
         return Setting(name, replace(BASE, **changes), idealise)
@@ -52,7 +71,7 @@ def build_settings(scales: Sequence[float], steps: Sequence[int], churns: Sequen
     ]
 
 
-def compare_samplers(
+def compare_settings(
     model: Model,
     chains: BackboneSet,
     settings: Sequence[Setting],
@@ -82,13 +101,13 @@ def compare_samplers(
     rows = [nature.describe(nature.validation)]
     for done, setting in enumerate(settings):
         on_progress("settings", done, len(settings))
-        draw = ModelDraws(model, setting.options, idealise=setting.idealise)
+        draw = ModelDraws(model, setting.options, setting.wish, setting.idealise)
         made = tuple(chain.astype(np.float64) for length in lengths for chain in draw(length, number, seed))
         rows.append(nature.describe(measure(Group(setting.name, made))))
     on_progress("settings", len(settings), len(settings))
     return {"rows": rows}
 
 
-def samplers_to_markdown(record: dict[str, Any]) -> str:
+def settings_to_markdown(record: dict[str, Any]) -> str:
     """The page."""
-    return to_page("Settings of the sampler of backbones", record, to_tables(record["rows"]))
+    return to_page(record["title"], record, to_tables(record["rows"]))

@@ -1,4 +1,4 @@
-"""Compare settings of the sampler of backbones: one JSON record and one page."""
+"""Compare settings that backbones are sampled with: one JSON record and one page."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from app.commands.backbone_records import provenance, write
 from app.commands.evaluate import describe, progress_bars
 from models.data.backbones import read_backbones
 from models.evaluation.tables import plain
-from models.experiments.backbone_samplers import build_settings, compare_samplers, samplers_to_markdown
+from models.experiments.backbone_settings import Setting, compare_settings, settings_to_markdown
 from models.weights import Model
 
-NAME = "samplers"
 _RULE = (
     "Every row: first draws from the same seeds, sound or not. Unless the row says otherwise bonds, angles and peptide "
     "planes are brought to their ideal values, as in the service. Columns: as in `shapespace evaluate backbones`."
@@ -20,24 +19,23 @@ _RULE = (
 
 
 def run(
+    name: str,
+    title: str,
     data: Path,
     model: Model,
+    settings: Sequence[Setting],
     lengths: Sequence[int],
     number: int,
-    scales: Sequence[float],
-    steps: Sequence[int],
-    churns: Sequence[float],
     seed: int,
     folder: Path,
 ) -> None:
-    """Write `samplers.json` and `samplers.md` into `folder`."""
+    """Write `<name>.json` and `<name>.md` into `folder`."""
     chains, about = read_backbones(data), provenance(data, model.device)
     with progress_bars() as on_progress:
-        found = compare_samplers(
-            model, chains, build_settings(scales, steps, churns), lengths, number, seed, on_progress
-        )
+        found = compare_settings(model, chains, settings, lengths, number, seed, on_progress)
     record = plain(
         {
+            "title": title,
             **about,
             "model": describe(model),
             "settings": {"lengths": list(lengths), "of_each_length": number, "seed": seed},
@@ -45,4 +43,4 @@ def run(
             **found,
         }
     )
-    write(NAME, record, samplers_to_markdown(record), folder)
+    write(name, record, settings_to_markdown(record), folder)
