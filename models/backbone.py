@@ -17,12 +17,14 @@ class BackboneReport:
     Attributes:
         ca_step_share: Share of CA to CA steps of 3.8 Å to 0.1 Å.
         bond_error_ang: Root mean square deviation of the bonds from their ideal lengths.
-        angle_error_deg: The same of the angles of the chain.
+        angle_error_deg: The same of the angles of the chain and of its O.
+        n_ca_c_deg: Mean angle of N, CA and C.
         trans_share: Share of peptide bonds within 30 degrees of trans.
+        twisted: Peptide bonds more than 30 degrees from trans and from cis.
         favoured: Share of residues in favoured Ramachandran regions.
         allowed: Share of residues in favoured or allowed regions.
         breaks: Chain breaks.
-        clashes: CA pairs that clash.
+        clashes: Pairs of atoms, of residues two places apart and more, that clash.
         right_handed: Share of helical turns that are right-handed; 1 without helix.
         negative_phi: Share of residues with negative phi, as L residues have.
         rg_ang: Radius of gyration of the CA.
@@ -37,7 +39,9 @@ class BackboneReport:
     ca_step_share: float
     bond_error_ang: float
     angle_error_deg: float
+    n_ca_c_deg: float
     trans_share: float
+    twisted: int
     favoured: float
     allowed: float
     breaks: int

@@ -14,27 +14,30 @@ from models.blueprint import Blueprint
 from models.data.quality import REASONS, measure_backbones
 from models.data.report import report_backbones
 from models.draws import DRAW_REASONS, Draws, Path
-from models.geometry.alignment import rmsd
+from models.geometry.alignment import kabsch, rmsd
 from models.geometry.peptide import POINTS, idealise
+from models.geometry.rigid import rotate
 from models.networks.held import Held
 
 ALL_REASONS = REASONS | DRAW_REASONS
 _NOT_FINITE = "not_finite"
+_FARTHEST_ANG = 900.0  # files have room for 999
 
 
 class BackboneDraws(Draws[Blueprint, BackboneEnsemble]):
     """See `Draws`; breaks, clashes, handedness and torsions of a backbone are checked."""
 
     def polish(self, paths: Sequence[Path]) -> Sequence[Path]:
-        """The motif to the last digit, and bonds and angles of all else brought to their ideal values."""
+        """The motif to the last digit, ideal bonds and angles elsewhere, and all in the place of what was given."""
         held = self._fixed
-        if held is None and not self.subject.idealise:
+        if self.subject.motif is None and not self.subject.idealise:
             return paths
         x = torch.from_numpy(self._stack(paths))
         if held is not None:  # the last step only moves the shape, which leaves it some hundredths off
             mask = held.repeat_interleave(POINTS).expand(len(x), -1)
             x = Held(self._motif(x).flatten(1, 2), mask).put_into(x.flatten(1, 2)).view(x.shape)
         x = idealise(x, held) if self.subject.idealise else x
+        x = self._laid(x) if self.subject.motif is not None else x
         return [replace(path, x=own.reshape(-1, 3)) for path, own in zip(paths, x.numpy(), strict=True)]
 
     def check(self, paths: Sequence[Path]) -> list[str | None]:
@@ -66,6 +69,17 @@ class BackboneDraws(Draws[Blueprint, BackboneEnsemble]):
         words = [f"{counts[reason]}: {detail}" for reason, detail in ALL_REASONS.items() if reason in counts]
         missing = f"{counts.total()} of {self.count} samples are missing after {self.attempts} draws"
         return counts.most_common(1)[0][0], f"{missing} ({'; '.join(words)})"
+
+    def _laid(self, x: torch.Tensor) -> torch.Tensor:
+        """Samples in the place of what was given, unless that is where no file reaches.  [S, L, 4, 3]"""
+        target = self._motif(x)
+        if target.abs().max() > _FARTHEST_ANG:
+            return x
+        kept = slice(None) if self._fixed is None else self._fixed
+        own, given = x[:, kept].flatten(1, 2), target[:, kept].flatten(1, 2)
+        from_, to = own.mean(1, keepdim=True), given.mean(1, keepdim=True)
+        turn = kabsch(own - from_, given - to, torch.ones(own.shape[:2], dtype=torch.bool))
+        return (rotate(x.flatten(1, 2) - from_, turn) + to).view(x.shape)
 
     def _motif_rmsd(self, x: np.ndarray) -> list[float | None]:
         """How far the fixed residues are off, Å.  [S, L, 4, 3] -> [S]"""

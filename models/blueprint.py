@@ -22,7 +22,8 @@ class Blueprint:
         features: Input of the network, with what is asked of the chain.
         start: Structure to begin at, centred, Å; None begins at noise.  [L, 4, 3] float32
         fixed: Residues that keep the shape they have in `motif`; None if none do.  [L] bool
-        motif: Where they are held, Å, in any position; what is not fixed is ignored.  [L, 4, 3] float32
+        motif: The structure that was given, Å, which samples are laid onto: by what is fixed, or else by all of it.
+            [L, 4, 3] float32
         keep_failed: Whether structures that fail the checks are returned all the same, marked as such.
         idealise: Whether bonds and angles are brought to their ideal values before the checks.
     """

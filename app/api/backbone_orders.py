@@ -18,6 +18,7 @@ from app.settings import Settings
 from models.data.blueprints import Wish, name_lengths
 from models.data.motif import Template
 from models.export.backbone_formats import BACKBONE_FORMATS
+from models.export.backbones import check_pdb
 from models.options import STRUCTURE, SampleOptions, build_chain_options
 from models.weights import Model
 
@@ -116,13 +117,13 @@ def read_lengths(body: BackbonesRequest, template: Template | None) -> list[int]
 
 
 def build_order(
-    body: BackbonesRequest, options: SampleOptions, model: Model, template: Template | None = None
+    body: BackbonesRequest, options: SampleOptions, model: Model, wanted: Wanted, template: Template | None = None
 ) -> BackboneOrder:
     """The order for a request that is within the limits.
 
     Raises:
         Problem: 422 for a length outside the range of the model.
-        ModelError: A wish cannot be, or the sampler does not fit the model.
+        ModelError: A wish cannot be, the sampler does not fit the model, or a file cannot hold what is asked for.
     """
     model.check_sampler(options.kind)
     lengths, wish = read_lengths(body, template), Wish(**body.condition.model_dump())
@@ -148,5 +149,7 @@ def build_order(
         idealise=body.idealise,
         template=template,
     )
+    if wanted.file_format is BACKBONE_FORMATS["pdb"]:
+        check_pdb([length for length in lengths for _ in range(body.num_samples)])
     order.blueprint(0)  # what cannot be of one cannot be of any
     return order

@@ -161,6 +161,7 @@ class TemplateRecord(BaseModel):
     last: str
     residues: int
     fixed: int
+    places: list[str] = Field(description="Numbers of the fixed residues in the samples, which count from 1.")
 
 
 class BackboneTiming(BaseModel):
@@ -194,6 +195,9 @@ class BackbonesResponse(BaseModel):
     sampling: BackboneSampling
     format: str
     residue: str
+    condition: Condition = Field(description="What was asked of the chains.")
+    idealise: bool
+    keep_failed: bool
     template: TemplateRecord | None = Field(description="What was read of `start`; null without.")
     results: list[LengthResult]
     timing_s: BackboneTiming

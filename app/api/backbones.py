@@ -60,11 +60,12 @@ async def sample_backbones(
 ) -> Response:
     """Sample backbones of every length: N, CA, C and O of each residue.
 
-    Every backbone that comes back has no break and no clash, L residues, right-handed helices, and at least nine of ten
-    residues where nature allows their torsions; `quality` has the figures.  Each is drawn at most five times; what
-    fails then is missing, and `reason` says why, unless `keep_failed` asks for it.  `condition` says what the chains
-    shall be like, `start` gives a structure to begin at, and `fixed` residues of it that keep their shape.  `Accept`
-    chooses between JSON, one file and a zip with a table of quality.
+    Every backbone that comes back has no break, no two atoms on each other, bonds, angles and peptides as nature
+    has them, L residues, right-handed helices, and at least nine of ten residues where nature allows their
+    torsions; `quality` has the figures.  Each is drawn at most five times; what fails then is missing, and `reason`
+    says why, unless `keep_failed` asks for it.  `condition` says what the chains shall be like, `start` gives a
+    structure to begin at, and `fixed` residues of it that keep their shape.  `Accept` chooses between JSON, one
+    file and a zip with a table of quality.
 
     With `Prefer: respond-async`, or when it is a lot of work, the answer is 202 and the address of a job.  With an
     `Idempotency-Key` a request can be sent again without being carried out again.
@@ -85,7 +86,7 @@ async def sample_backbones(
     template = await _read(body, request, pool) if body.start is not None else None
     lengths = read_lengths(body, template)
     check_work(body, lengths, options, settings)
-    order = build_order(body, options, model, template)
+    order = build_order(body, options, model, wanted, template)
     jobs: JobService = request.app.state.jobs
     if key is None or not await jobs.call(jobs.store.knows, principal_of(request), key):
         charge(request, order.requested, "num_samples")  # what is asked for again costs nothing

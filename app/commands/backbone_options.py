@@ -51,7 +51,11 @@ Guidance = Annotated[
 ]
 Template = Annotated[
     Path | None,
-    typer.Option("--structure", rich_help_panel=_PANEL, help="PDB, mmCIF or BinaryCIF file for --t and --fixed."),
+    typer.Option(
+        "--structure",
+        rich_help_panel=_PANEL,
+        help="PDB or mmCIF file, of `sample` also BinaryCIF, for --t and --fixed.",
+    ),
 ]
 ChainName = Annotated[
     str | None, typer.Option("--chain", rich_help_panel=_PANEL, help="Its chain, where there are several.")
@@ -86,7 +90,12 @@ MOLECULES_ONLY = frozenset({
 
 
 def check_source(
-    source: str | None, lengths: list[int] | None, structure: Path | None, t: float, fixed: list[str] | None
+    source: str | None,
+    lengths: list[int] | None,
+    structure: Path | None,
+    chain: str | None,
+    t: float,
+    fixed: list[str] | None,
 ) -> None:
     """Refuse what is neither molecules nor backbones, or both, and a structure without a use.
 
@@ -97,8 +106,10 @@ def check_source(
         raise typer.BadParameter("give either molecules or --length or --structure", param_hint="SOURCE")
     if structure is not None and not (t or fixed):
         raise typer.BadParameter("it has no use without --t above 0 or --fixed", param_hint="--structure")
-    if structure is None and (t or fixed):
-        raise typer.BadParameter("--t and --fixed need it", param_hint="--structure")
+    if structure is None and (t or fixed or chain):
+        raise typer.BadParameter("--t, --fixed and --chain need it", param_hint="--structure")
+    if t >= 1:
+        raise typer.BadParameter(f"{t:g}; allowed: 0 and above, below 1", param_hint="--t")
 
 
 def check_options(context: typer.Context, backbones: bool) -> None:

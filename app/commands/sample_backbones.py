@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import secrets
 import signal
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from threading import Event
@@ -19,7 +20,7 @@ from app.commands.sample import Target, choose_target, console, make_room
 from app.commands.tables import new_table, show
 from app.settings import build_settings
 from models.backbone import BackboneEnsemble, BackboneReport
-from models.export.backbone_archive import QUALITY, to_backbone_zip
+from models.export.backbone_archive import MANIFEST, QUALITY, to_backbone_zip
 from models.export.backbone_formats import BACKBONE_FORMATS
 
 
@@ -77,6 +78,7 @@ def run(
     from models.data.motif import read_template
     from models.data.structures import LIMIT_BYTES
     from models.draws import spread_seeds
+    from models.export.backbones import check_pdb
     from models.export.polymer import check_residue
     from models.options import STRUCTURE, build_chain_options
     from models.pipeline import generate
@@ -90,6 +92,13 @@ def run(
     wish = Wish(**task.wish)
     if options.guided and wish.empty:
         raise typer.BadParameter("it has no use without a wish, such as --helix", param_hint="--guidance")
+    if target.file_format is BACKBONE_FORMATS["pdb"] and target.kind == "file":
+        check_pdb([length for length in lengths for _ in range(task.count)])
+    with console.status("loading the model"):
+        model = load(settings.model_copy(update={"model": settings.backbone_model}))
+        for length in lengths:
+            model.check_length(length)
+        model.check_sampler(options.kind)
     blueprints = [
         build_blueprint(
             name,
@@ -97,17 +106,12 @@ def run(
             wish,
             x if task.t else None,
             template.fixed if template else None,
-            x if task.fixed else None,
+            x,
             task.keep_failed,
             task.idealise,
         )
         for name, length in zip(name_lengths(lengths), lengths, strict=True)
     ]
-    with console.status("loading the model"):
-        model = load(settings.model_copy(update={"model": settings.backbone_model}))
-        for length in lengths:
-            model.check_length(length)
-        model.check_sampler(options.kind)
     seed = secrets.randbelow(2**32) if task.seed is None else task.seed
     counts, seeds = [task.count] * len(blueprints), spread_seeds(lengths, seed, task.count)
     stop = Event()
@@ -119,12 +123,25 @@ def run(
             model, blueprints, counts, seeds, options,
             should_stop=stop.is_set, on_done=lambda number: bar.advance(row, number),
         )  # fmt: skip
-    manifest = {"model": model.name, "seed": seed, "sampling": options.to_chain_values()}
+    manifest = {
+        "model": model.name,
+        "seed": seed,
+        "sampling": options.to_chain_values(),
+        "residue": task.residue,
+        "condition": asdict(wish),
+        "idealise": task.idealise,
+        "keep_failed": task.keep_failed,
+        "template": template and template.to_values(),
+    }
     place = write(target, made, model.name, manifest, task.residue)
     show_quality(made)
     for ensemble in made:
         if ensemble.reason is not None:
             typer.echo(f"{ensemble.id}: {ensemble.detail}", err=True)
+    if template is not None:
+        part = f"residues {template.first} to {template.last} of chain {template.chain}"
+        fixed = f"; fixed are {', '.join(template.places)} of the samples" if template.places else ""
+        typer.echo(f"{task.structure}: {part} were taken{fixed}", err=True)
     total = sum(len(ensemble.samples) for ensemble in made)
     typer.echo(f"{total} of {sum(counts)} backbones, seed {seed}: {place}", err=True)
     return 0 if total == sum(counts) else 1
@@ -141,9 +158,21 @@ def write(target: Target, ensembles: list[BackboneEnsemble], model: str, manifes
     if target.kind == "zip":
         target.path.write_bytes(content)
         return str(target.path)
+    _clear(target.path)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         archive.extractall(target.path)
         return f"{len(archive.namelist()) - 2} files and {QUALITY} in {target.path}"
+
+
+def _clear(folder: Path) -> None:
+    """Remove the backbones that an earlier call left here, or they would be taken for new ones."""
+    try:
+        lengths = json.loads((folder / MANIFEST).read_text())["lengths"]
+        names = [name for length in lengths for name in length["files"] if Path(name).name == name]
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # there is none, or it is none of ours
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def show_quality(ensembles: list[BackboneEnsemble]) -> None:

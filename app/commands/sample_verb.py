@@ -129,7 +129,7 @@ def sample(
 
     `shapespace sample --length 100 --helix .4 -n 8 -o out_dir`
     """
-    backbone_options.check_source(source, lengths, structure, t, fixed)
+    backbone_options.check_source(source, lengths, structure, chain, t, fixed)
     backbone_options.check_options(context, source is None)
     if source is None:
         from app.commands import sample_backbones

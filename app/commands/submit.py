@@ -101,7 +101,7 @@ def submit(
 
     `shapespace submit in.sdf --relax mmff94s --rank --url https://shapes.example.org --api-key KEY`
     """
-    backbone_options.check_source(source, lengths, structure, t, fixed)
+    backbone_options.check_source(source, lengths, structure, chain, t, fixed)
     backbone_options.check_options(context, source is None)
     sampler = {"kind": kind, "steps": steps, "schedule": schedule}
     with connect(url, api_key) as client:

@@ -70,6 +70,9 @@ class BackboneOrder:
             "sampling": self.options.to_chain_values(),
             "format": self.file_format,
             "residue": self.residue,
+            "condition": asdict(self.wish),
+            "idealise": self.idealise,
+            "keep_failed": self.keep_failed,
             "template": self.template and self.template.to_values(),
         }
 

@@ -59,7 +59,7 @@ def build_blueprint(
         wish: What is asked of the chain.
         start: Structure to begin at, Å.  [L, 4, 3]
         fixed: Residues that keep their shape in `motif`.  [L] bool
-        motif: Their coordinates, Å.  [L, 4, 3]
+        motif: Their coordinates, and those of the structure around them, which samples are laid onto, Å.  [L, 4, 3]
         keep_failed: See `Blueprint`.
         idealise: Likewise.
 

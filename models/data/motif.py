@@ -44,7 +44,23 @@ class Template:
     def to_values(self) -> dict[str, Any]:
         """What was taken, plain JSON values."""
         fixed = 0 if self.fixed is None else int(self.fixed.sum())
-        return {"chain": self.chain, "first": self.first, "last": self.last, "residues": len(self), "fixed": fixed}
+        return {
+            "chain": self.chain,
+            "first": self.first,
+            "last": self.last,
+            "residues": len(self),
+            "fixed": fixed,
+            "places": self.places,
+        }
+
+    @property
+    def places(self) -> list[str]:
+        """Where the fixed residues are in the stretch, counted from 1, such as `9-19`."""
+        if self.fixed is None:
+            return []
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], self.fixed.astype(np.int8), [0]))))
+        ends = [(first + 1, last) for first, last in edges.reshape(-1, 2).tolist()]
+        return [str(first) if first == last else f"{first}-{last}" for first, last in ends]
 
 
 def read_template(

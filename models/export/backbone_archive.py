@@ -16,7 +16,7 @@ from models.export.backbone_formats import BackboneFormat
 from models.export.backbones import BFactors
 from models.export.text import one_line
 
-QUALITY = "quality.csv"
+QUALITY, MANIFEST = "quality.csv", "manifest.json"
 _COLUMNS = ("file", "id", "length", "seed", "attempts", "motif_rmsd_ang", *(f.name for f in fields(BackboneReport)))
 
 
@@ -64,5 +64,5 @@ def to_backbone_zip(
             about = {"status": ensemble.status, "reason": ensemble.reason, "detail": ensemble.detail}
             lengths.append({"id": ensemble.id, "length": ensemble.length, **about, "files": names})
         write_member(archive, QUALITY, table.getvalue())
-        write_member(archive, "manifest.json", json.dumps({**manifest, "lengths": lengths}, indent=2))
+        write_member(archive, MANIFEST, json.dumps({**manifest, "lengths": lengths}, indent=2))
     return buffer.getvalue()

@@ -9,7 +9,7 @@ Axes: S samples of one length, L residues.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from io import BytesIO, StringIO
 from typing import Any
@@ -43,7 +43,7 @@ BFactors = Sequence[np.ndarray] | None
 
 
 def to_pdb(ensembles: Sequence[BackboneEnsemble], model: str, residue: str = "ALA", b_factors: BFactors = None) -> str:
-    """PDB; a MODEL for each sample, lengths one after the other, and REMARK lines with the properties of each.
+    """PDB; a MODEL for each sample, and REMARK lines with the properties of each.
 
     Args:
         ensembles: In request order; those without samples leave no trace.
@@ -52,16 +52,14 @@ def to_pdb(ensembles: Sequence[BackboneEnsemble], model: str, residue: str = "AL
         b_factors: What the B-factor column holds, [S, L] for each ensemble; 0 by default.
 
     Returns:
-        The file.  SEQRES is there if all samples have one length.
+        The file.
 
     Raises:
-        FormatError: The residue is unknown, or a number does not fit into the file.
+        FormatError: The residue is unknown, samples differ in length, or a number does not fit into the file.
     """
     remarks = [f"REMARK 250 {_NO_B if b_factors is None else _SOME_B}".upper()]
     models: list[str] = []
-    count = sum(len(ensemble.samples) for ensemble in ensembles)
-    if count > _MOST_MODELS:
-        raise FormatError(f"{count:,} models are more than the {_MOST_MODELS:,} of PDB; ask for mmcif or bcif")
+    check_pdb([ensemble.length for ensemble in ensembles for _ in ensemble.samples])
     for ensemble, stack, b in _stacks(ensembles, residue, b_factors):
         end = f"TER   {len(ATOMS) * ensemble.length + 1:5d}      {residue} A{ensemble.length:4d}"
         for sample, lines, column in zip(ensemble.samples, to_atom_records(stack, "mmcif or bcif"), b, strict=True):
@@ -76,8 +74,21 @@ def to_pdb(ensembles: Sequence[BackboneEnsemble], model: str, residue: str = "AL
         f"NUMMDL    {len(models):4d}",
     )
     lengths = {ensemble.length for ensemble in ensembles if ensemble.samples}
-    sequence = sequence_records(residue, *lengths) if len(lengths) == 1 else []
+    sequence = sequence_records(residue, *lengths) if lengths else []
     return "\n".join((*head, *remarks, *sequence, *models, "END")) + "\n"
+
+
+def check_pdb(lengths: Collection[int]) -> None:
+    """Refuse samples that one PDB file cannot hold, by the length of each.
+
+    Raises:
+        FormatError: They are too many, or differ in length: models of a file have the same atoms.
+    """
+    if len(lengths) > _MOST_MODELS:
+        raise FormatError(f"{len(lengths):,} models are more than the {_MOST_MODELS:,} of PDB; ask for mmcif or bcif")
+    if len(set(lengths)) > 1:
+        known = ", ".join(map(str, sorted(set(lengths))))
+        raise FormatError(f"models of one PDB file have the same atoms, not {known} residues; ask for a zip, or mmcif")
 
 
 def to_mmcif(

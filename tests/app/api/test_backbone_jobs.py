@@ -10,7 +10,7 @@ from app.api.job_schemas import BackbonesJobDetail, JobPage
 
 BODY = {"lengths": [12, 20, 12], "num_samples": 2, "seed": 4, "sampler": {"steps": 4}}
 ASYNC = {"Prefer": "respond-async"}
-PDB = {"Accept": "chemical/x-pdb"}
+PDB, CIF = ({"Accept": kind} for kind in ("chemical/x-pdb", "chemical/x-mmcif"))
 
 
 def submit(client, **fields):
@@ -48,7 +48,9 @@ def test_job_gives_the_answer_of_the_same_request(quick, database_url):
     assert [s["seed"] for s in later["results"][2]["samples"]] == [6, 7]
     assert set(later["timing_s"]) == set(direct["timing_s"])
     assert later | {"timing_s": 0} == direct | {"timing_s": 0}
-    for kind in ("chemical/x-pdb", "chemical/x-mmcif", "application/vnd.binarycif", "application/zip"):
+    refused = client.get(f"{path}/result", headers=PDB)
+    assert (refused.status_code, "ask for a zip" in refused.json()["detail"]) == (422, True)
+    for kind in ("chemical/x-mmcif", "application/vnd.binarycif", "application/zip"):
         whole = client.post("/v1/backbones", json=BODY, headers={"Accept": kind})
         result = client.get(f"{path}/result", headers={"Accept": kind})
         assert result.content == whole.content
@@ -58,7 +60,7 @@ def test_job_gives_the_answer_of_the_same_request(quick, database_url):
 
 def test_result_comes_in_ranges_and_not_in_formats_of_molecules(quick):
     client = quick()
-    path = submit(client)
+    path = submit(client, lengths=[12, 12])
     wait(client, path)
     whole = client.get(f"{path}/result", headers=PDB)
     part = client.get(f"{path}/result", headers=PDB | {"Range": "bytes=100-199"})
@@ -153,7 +155,7 @@ def test_request_with_a_key_is_carried_out_once(quick, tools, database_url):
     again = client.post("/v1/backbones", json=body, headers=key)
     assert again.headers["idempotency-replayed"] == "true"
     assert again.json() == first.json(), "the seed that was drawn is kept"
-    assert client.post("/v1/backbones", json=body, headers=key | PDB).status_code == 200
+    assert client.post("/v1/backbones", json=body, headers=key | CIF).status_code == 200
     assert len(engine.tickets) == 3
     molecules = {"molecules": [{"smiles": "C"}]}
     for path, other in (("/v1/backbones", BODY), ("/v1/conformers", molecules)):
@@ -175,7 +177,7 @@ def test_structure_that_was_given_is_kept_with_the_job(quick, tools, chain_text)
     (subject,) = engine.tickets[0].molecules
     assert (subject.length, subject.start.shape, int(subject.fixed.sum())) == (30, (30, 4, 3), 11)
     template = client.get(f"{path}/result").json()["template"]
-    assert template == {"chain": "A", "first": "5", "last": "34", "residues": 30, "fixed": 11}
+    assert template == {"chain": "A", "first": "5", "last": "34", "residues": 30, "fixed": 11, "places": ["6-16"]}
 
 
 def test_events_tell_of_every_length_once(quick):

@@ -17,6 +17,7 @@ from app.api.examples import BACKBONE_EXAMPLES
 from app.engine.lane import Lane
 from app.intake.templating import Templating
 from models.data.blueprints import build_blueprint
+from models.data.motif import read_template
 from models.export.backbone_formats import BACKBONE_FORMATS
 from models.options import build_chain_options
 from models.pipeline import generate
@@ -85,6 +86,19 @@ def test_file_holds_every_sample(ask_backbones, natural, name):
     assert response.headers["x-shapespace-returned"] == response.headers["x-shapespace-requested"] == "2"
     assert response.headers["x-shapespace-incomplete"] == "0"
     assert f"backbones.{BACKBONE_FORMATS[name].extension}" in response.headers["content-disposition"]
+
+
+def test_lengths_that_differ_are_not_for_one_pdb_file(ask_backbones):
+    problem = problem_of(ask_backbones(20, 33, accept=MEDIA["pdb"]))
+    assert problem["type"].endswith("invalid_format")
+    assert "same atoms, not 20, 33 residues; ask for a zip, or mmcif" in problem["detail"]
+
+
+def test_answer_says_what_was_asked(ask_backbones):
+    wish = {"helix": 0.5, "strand": None, "fold": "a", "secondary": None}
+    answer = answer_of(ask_backbones(12, condition={"helix": 0.5, "fold": "a"}, keep_failed=True, idealise=False))
+    assert answer.condition.model_dump() == wish
+    assert (answer.keep_failed, answer.idealise) == (True, False)
 
 
 def test_pdb_file_is_read_by_another_reader(ask_backbones, natural):
@@ -317,10 +331,20 @@ def test_example_is_a_request(name, client):
 def test_motif_keeps_its_shape(ask_backbones, chain_text):
     start = {"structure": chain_text, "chain": "A"}
     answer = answer_of(ask_backbones(start=start, fixed=["A10-20", "A30"], format="json"))
-    assert answer.template.model_dump() == {"chain": "A", "first": "5", "last": "34", "residues": 30, "fixed": 12}
+    assert answer.template.model_dump() == {
+        "chain": "A",
+        "first": "5",
+        "last": "34",
+        "residues": 30,
+        "fixed": 12,
+        "places": ["6-16", "26"],
+    }
     (result,) = answer.results
     assert (result.length, result.num_returned) == (30, 2)
     assert all(sample.motif_rmsd_ang < 1e-3 for sample in result.samples)
+    given = read_template(chain_text).coordinates
+    for sample in result.samples:  # the samples are where the structure was, and not only of its shape
+        np.testing.assert_allclose(np.array(sample.structure)[5:16], given[5:16], atol=2e-3)
     steps = np.linalg.norm(np.diff(shapes(result)[:, 5:16, 1], axis=1), axis=-1)
     np.testing.assert_allclose(steps, 3.8, atol=0.15)
 
@@ -328,7 +352,6 @@ def test_motif_keeps_its_shape(ask_backbones, chain_text):
 def test_partial_diffusion_stays_the_closer_the_later_it_begins(ask_backbones, chain_client, chain_text):
     import torch
 
-    from models.data.motif import read_template
     from models.geometry.alignment import rmsd
 
     target = torch.from_numpy(read_template(chain_text).coordinates).flatten(0, 1)[None]

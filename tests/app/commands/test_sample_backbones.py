@@ -103,8 +103,20 @@ def test_structure_gives_start_motif_and_length(call, here, chain_text):
     rows = list(csv.DictReader((here / "out" / "quality.csv").read_text().splitlines()))
     assert [row["length"] for row in rows] == ["30", "30"]
     assert all(float(row["motif_rmsd_ang"]) < 1e-3 for row in rows)
-    assert json.loads((here / "out" / "manifest.json").read_text())["sampling"]["start_time"] == 0.5
+    manifest = json.loads((here / "out" / "manifest.json").read_text())
+    assert (manifest["sampling"]["start_time"], manifest["residue"], manifest["idealise"]) == (0.5, "ALA", True)
+    assert manifest["template"]["places"] == ["6-16"] and manifest["condition"]["helix"] is None
+    assert "in.pdb: residues 5 to 34 of chain A were taken; fixed are 6-16 of the samples" in " ".join(said.split())
     assert "0.00" in printed
+
+
+def test_backbones_of_an_earlier_call_do_not_stay_among_the_new(call, here):
+    (here / "out").mkdir()
+    (here / "out" / "mine.pdb").write_text("kept")
+    for count in ("3", "1"):
+        assert call("--length", "12", "-n", count, "-o", "out", *QUICK)[0] == 0
+    names = {path.name for path in (here / "out").iterdir()}
+    assert names == {"0000_12-1_0000.pdb", "quality.csv", "manifest.json", "mine.pdb"}
 
 
 def test_what_fails_is_missing_and_is_code_1(call, here, monkeypatch):
@@ -139,7 +151,7 @@ def test_interrupt_keeps_what_is_finished(call, here, monkeypatch):
     ("words", "reason"),
     [
         (("--structure", "in.pdb", "-o", "out"), "no use without --t above 0 or --fixed"),
-        (("--length", "20", "--fixed", "A1-5", "-o", "out"), "--t and --fixed need it"),
+        (("--length", "20", "--fixed", "A1-5", "-o", "out"), "--t, --fixed and --chain need it"),
         (("--structure", "in.pdb", "--t", ".5", "-o", "out"), "no structure file at in.pdb"),
         (("-o", "out"), "give either molecules or --length"),
         (("CCO", "--length", "20", "-o", "out"), "give either molecules or --length"),
@@ -152,6 +164,10 @@ def test_interrupt_keeps_what_is_finished(call, here, monkeypatch):
         (("--length", "20", "-o", "out.sdf"), "unknown extension '.sdf'"),
         (("--length", "20", "-o", "out", "--sampler", "odd"), "unknown sampler 'odd'"),
         (("--length", "20", "-o", "out", "--noise-scale", "5"), "noise_scale is 5"),
+        (("--length", "20", "--length", "14", "-o", "out.pdb"), "ask for a zip, or mmcif"),
+        (("--length", "30000", "-o", "out"), "trained on 12 to 40 residues"),
+        (("--length", "20", "--chain", "A", "-o", "out"), "--chain need it"),
+        (("--structure", "in.pdb", "--t", "1", "-o", "out"), "1; allowed: 0 and above, below 1"),
         (("--length", "20", "-o", "out", "--guidance", "2"), "no use without a wish"),
         (("--length", "20", "-o", "out", "--guidance", "20", "--helix", "1"), "guidance is 20.0; allowed: 0 to 10"),
         (("CCO", "-o", "out", "--guidance", "2"), "no meaning for molecules"),

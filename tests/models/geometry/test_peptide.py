@@ -46,6 +46,26 @@ def test_clashes_are_pushed_apart(native):
     assert (anchor[10] - anchor[40]).norm() > 3.0
 
 
+def test_no_atom_is_left_on_another(native):
+    x = native[None].clone()
+    x[:, 40:45] += x[:, 10, 3] - x[:, 42, 0] + 0.3  # N of residue 42 on O of residue 10
+    assert measure_backbones(x.numpy()).clashes[0] > 0
+    assert measure_backbones(idealise(x).numpy()).clashes[0] == 0
+
+
+def test_twisted_peptides_become_planar(native):
+    x = native[None].clone()
+    count = x.shape[1]
+    axis = x[0, 31, 1] - x[0, 30, 1]  # turn the plane between CA 30 and CA 31 by a right angle
+    axis = axis / axis.norm()
+    for residue, atom in ((30, 2), (30, 3)):
+        v = x[0, residue, atom] - x[0, 30, 1]
+        x[0, residue, atom] = x[0, 30, 1] + torch.linalg.cross(axis, v) + axis * (axis @ v)
+    assert measure_backbones(x.numpy()).twisted[0] > 0
+    assert measure_backbones(idealise(x).numpy()).twisted[0] == 0
+    assert idealise(x).shape == (1, count, POINTS, 3)
+
+
 def test_result_turns_with_the_chain(native):
     x = noisy(native, 0.3, 1).double()
     turn = random_rotation(torch.randn(1, 4, dtype=torch.float64))
