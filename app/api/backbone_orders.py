@@ -110,7 +110,10 @@ def read_lengths(body: BackbonesRequest, template: Template | None) -> list[int]
     if template is None:
         return body.lengths or []
     for place, length in enumerate(body.lengths or []):
-        if length != len(template):
+        if template.free and length < len(template):
+            words = f"fixed residues reach to place {len(template)}"
+            raise invalid(f"lengths[{place}]", length, words, f"{len(template)} or more, or other places in at")
+        if length != len(template) and not template.free:
             words = f"start.structure has {len(template)} residues, {template.first} to {template.last}"
             raise invalid(f"lengths[{place}]", length, words, f"{len(template)}, or no lengths")
     return body.lengths or [len(template)]

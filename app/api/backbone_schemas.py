@@ -97,6 +97,13 @@ class BackbonesRequest(Body):
         max_length=64,
         description="Residues of `start` that keep their shape, by the numbers of the file: `A10-20`, `A25`.",
     )
+    at: list[Length] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Place in the samples, from 1, of the first residue of each of `fixed`: samples then have lengths "
+        "of their own, and residues of several chains can be put together. Not with `start.t`.",
+    )
     ids: list[Name] | None = Field(
         None, max_length=LENGTHS_CEILING, description="Your name for each length; length and place by default."
     )
@@ -117,6 +124,13 @@ class BackbonesRequest(Body):
     @model_validator(mode="after")
     def fits(self) -> BackbonesRequest:
         """There is a length, and a structure that is given has a use."""
+        if self.at is not None:
+            if self.fixed is None or len(self.at) != len(self.fixed):
+                raise ValueError(f"give a place in at for each of fixed; {len(self.at)} for {len(self.fixed or [])}")
+            if self.lengths is None:
+                raise ValueError("with places in at, give lengths")
+            if self.start is not None and (self.start.t or self.start.chain):
+                raise ValueError("with places in at, leave start.t and start.chain out; fixed names chains")
         if self.start is None:
             if self.lengths is None:
                 raise ValueError("give lengths, or a structure as start")
@@ -154,7 +168,7 @@ class LengthResult(BaseModel):
 
 
 class TemplateRecord(BaseModel):
-    """The stretch of a chain that was taken from `start`, and how many of its residues are fixed."""
+    """What was taken from `start`: a stretch of a chain, or with `at` the fixed residues; and where those are."""
 
     chain: str
     first: str

@@ -118,7 +118,7 @@ async def _read(body: BackbonesRequest, request: Request, pool: ChildPool) -> Te
     """
     assert body.start is not None
     settings: Settings = request.app.state.settings
-    job = Templating(body.start.structure, body.start.chain, tuple(body.fixed or ()))
+    job = Templating(body.start.structure, body.start.chain, tuple(body.fixed or ()), tuple(body.at or ()))
     (answer,) = await while_connected(request, pool.read([job], settings.request_timeout_s))
     if isinstance(answer, Refusal):
         if answer.reason in ("stopped", "intake_unavailable"):

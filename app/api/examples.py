@@ -93,4 +93,15 @@ BACKBONE_EXAMPLES = {
             "seed": 1,
         },
     },
+    "scaffold": {
+        "summary": "Put residues of a structure at a place of their own in chains of another length",
+        "value": {
+            "lengths": [64],
+            "start": {"structure": _helix(40)},
+            "fixed": ["A10-24"],
+            "at": [30],
+            "num_samples": 2,
+            "seed": 1,
+        },
+    },
 }

@@ -108,7 +108,7 @@ class Client:
             num_samples: Of each.
             progress: As of `sample`.
             idempotency_key: Likewise.
-            fields: More of the request, such as `seed`, `sampler`, `condition`, `start` and `fixed`.
+            fields: More of the request, such as `seed`, `sampler`, `condition`, `start`, `fixed` and `at`.
         """
         with bar(progress) as tell:
             return self._run(

@@ -70,6 +70,15 @@ Fixed = Annotated[
     list[str] | None,
     typer.Option("--fixed", rich_help_panel=_PANEL, help="Residues that keep their shape: A10-20; may be repeated."),
 ]
+At = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--at",
+        min=1,
+        rich_help_panel=_PANEL,
+        help="Place in the samples of the first residue of each --fixed, which then may have any --length.",
+    ),
+]
 Residue = Annotated[str, typer.Option("--residue", rich_help_panel=_PANEL, help="Name of all residues: ALA or GLY.")]
 Idealise = Annotated[
     bool,
@@ -81,7 +90,7 @@ KeepFailed = Annotated[
 
 BACKBONES_ONLY = frozenset({
     "lengths", "helix", "strand", "fold", "secondary", "noise_scale", "churn", "guidance",
-    "structure", "chain", "t", "fixed", "residue", "idealise", "keep_failed",
+    "structure", "chain", "t", "fixed", "at", "residue", "idealise", "keep_failed",
 })  # fmt: skip
 MOLECULES_ONLY = frozenset({
     "source", "start", "start_time", "tries", "stereo", "max_stereoisomers", "relax", "energies", "prune_rmsd", "rank",
@@ -96,6 +105,7 @@ def check_source(
     chain: str | None,
     t: float,
     fixed: list[str] | None,
+    at: list[int] | None,
 ) -> None:
     """Refuse what is neither molecules nor backbones, or both, and a structure without a use.
 
@@ -108,6 +118,10 @@ def check_source(
         raise typer.BadParameter("it has no use without --t above 0 or --fixed", param_hint="--structure")
     if structure is None and (t or fixed or chain):
         raise typer.BadParameter("--t, --fixed and --chain need it", param_hint="--structure")
+    if at and (len(at) != len(fixed or ()) or not lengths or t or chain):
+        raise typer.BadParameter(
+            "give one for each --fixed, which names its chain, and --length; not with --t or --chain", param_hint="--at"
+        )
     if t >= 1:
         raise typer.BadParameter(f"{t:g}; allowed: 0 and above, below 1", param_hint="--t")
 

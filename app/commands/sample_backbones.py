@@ -40,6 +40,7 @@ class Task:
         chain: Its chain; None where there is only one.
         t: Share of the structure where paths begin; 0 begins at noise.
         fixed: Residues that keep their shape; see `models.data.motif.read_template`.
+        at: Places for them in chains of other lengths; see `models.data.motif.place_motif`.
     """
 
     lengths: tuple[int, ...]
@@ -53,6 +54,7 @@ class Task:
     chain: str | None = None
     t: float = 0.0
     fixed: tuple[str, ...] = ()
+    at: tuple[int, ...] = ()
 
 
 def run(
@@ -75,7 +77,7 @@ def run(
 
     from app.main import load
     from models.data.blueprints import Wish, build_blueprint, name_lengths
-    from models.data.motif import read_template
+    from models.data.motif import Template, place_motif, read_template
     from models.data.structures import LIMIT_BYTES
     from models.draws import spread_seeds
     from models.export.backbones import check_pdb
@@ -86,9 +88,12 @@ def run(
     check_residue(task.residue)
     begin: dict[str, Any] = {"start": STRUCTURE, "start_time": task.t} if task.t else {}
     options = build_chain_options(**sampling, **begin, half=settings.half)
-    template = read_template(task.structure, task.chain, task.fixed, LIMIT_BYTES) if task.structure else None
+    template: Template | None = None
+    if task.structure and task.at:
+        template = place_motif(task.structure, task.fixed, task.at, LIMIT_BYTES)
+    elif task.structure:
+        template = read_template(task.structure, task.chain, task.fixed, LIMIT_BYTES)
     lengths = task.lengths or ((len(template),) if template else ())
-    x = template.coordinates if template else None
     wish = Wish(**task.wish)
     if options.guided and wish.empty:
         raise typer.BadParameter("it has no use without a wish, such as --helix", param_hint="--guidance")
@@ -99,19 +104,13 @@ def run(
         for length in lengths:
             model.check_length(length)
         model.check_sampler(options.kind)
-    blueprints = [
-        build_blueprint(
-            name,
-            length,
-            wish,
-            x if task.t else None,
-            template.fixed if template else None,
-            x,
-            task.keep_failed,
-            task.idealise,
-        )
-        for name, length in zip(name_lengths(lengths), lengths, strict=True)
-    ]
+    blueprints = []
+    for name, length in zip(name_lengths(lengths), lengths, strict=True):
+        if template is not None and template.free and length < len(template):
+            raise typer.BadParameter(f"{length}; fixed residues reach to place {len(template)}", param_hint="--length")
+        x, fixed = template.widened(length) if template else (None, None)
+        start = x if task.t else None
+        blueprints.append(build_blueprint(name, length, wish, start, fixed, x, task.keep_failed, task.idealise))
     seed = secrets.randbelow(2**32) if task.seed is None else task.seed
     counts, seeds = [task.count] * len(blueprints), spread_seeds(lengths, seed, task.count)
     stop = Event()
@@ -140,8 +139,9 @@ def run(
             typer.echo(f"{ensemble.id}: {ensemble.detail}", err=True)
     if template is not None:
         part = f"residues {template.first} to {template.last} of chain {template.chain}"
-        fixed = f"; fixed are {', '.join(template.places)} of the samples" if template.places else ""
-        typer.echo(f"{task.structure}: {part} were taken{fixed}", err=True)
+        part = ", ".join(task.fixed) if template.free else part
+        where = f"; fixed are {', '.join(template.places)} of the samples" if template.places else ""
+        typer.echo(f"{task.structure}: {part} were taken{where}", err=True)
     total = sum(len(ensemble.samples) for ensemble in made)
     typer.echo(f"{total} of {sum(counts)} backbones, seed {seed}: {place}", err=True)
     return 0 if total == sum(counts) else 1

@@ -104,6 +104,7 @@ def sample(
     chain: backbone_options.ChainName = None,
     t: backbone_options.Share = 0.0,
     fixed: backbone_options.Fixed = None,
+    at: backbone_options.At = None,
     residue: backbone_options.Residue = "ALA",
     idealise: backbone_options.Idealise = True,
     keep_failed: backbone_options.KeepFailed = False,
@@ -129,14 +130,14 @@ def sample(
 
     `shapespace sample --length 100 --helix .4 -n 8 -o out_dir`
     """
-    backbone_options.check_source(source, lengths, structure, chain, t, fixed)
+    backbone_options.check_source(source, lengths, structure, chain, t, fixed, at)
     backbone_options.check_options(context, source is None)
     if source is None:
         from app.commands import sample_backbones
 
         wish = {"helix": helix, "strand": strand, "fold": fold, "secondary": secondary}
         task = sample_backbones.Task(tuple(lengths or ()), count, seed, wish, residue, idealise, keep_failed)
-        task = replace(task, structure=structure, chain=chain, t=t, fixed=tuple(fixed or ()))
+        task = replace(task, structure=structure, chain=chain, t=t, fixed=tuple(fixed or ()), at=tuple(at or ()))
         path = {
             "kind": kind or "sde", "steps": steps, "schedule": schedule or "log", "noise_scale": noise_scale,
             "churn": churn, "guidance": guidance,

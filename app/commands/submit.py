@@ -74,6 +74,7 @@ def submit(
     chain: backbone_options.ChainName = None,
     t: backbone_options.Share = 0.0,
     fixed: backbone_options.Fixed = None,
+    at: backbone_options.At = None,
     residue: backbone_options.Residue = "ALA",
     idealise: backbone_options.Idealise = True,
     keep_failed: backbone_options.KeepFailed = False,
@@ -101,7 +102,7 @@ def submit(
 
     `shapespace submit in.sdf --relax mmff94s --rank --url https://shapes.example.org --api-key KEY`
     """
-    backbone_options.check_source(source, lengths, structure, chain, t, fixed)
+    backbone_options.check_source(source, lengths, structure, chain, t, fixed, at)
     backbone_options.check_options(context, source is None)
     sampler = {"kind": kind, "steps": steps, "schedule": schedule}
     with connect(url, api_key) as client:
@@ -114,6 +115,7 @@ def submit(
                 condition=_given(wish),
                 start=None if structure is None else _given({"structure": _text(structure), "chain": chain, "t": t}),
                 fixed=fixed or None,
+                at=at or None,
                 residue=residue,
                 idealise=idealise,
                 keep_failed=keep_failed,

@@ -82,11 +82,11 @@ class BackboneOrder:
         Raises:
             BackboneError: A wish cannot be.
         """
+        name, length = self.names[place], self.lengths[place]
         start = fixed = motif = None
         if self.template is not None:
-            fixed, motif = self.template.fixed, self.template.coordinates
+            motif, fixed = self.template.widened(length)
             start = motif if self.options.start == STRUCTURE else None
-        name, length = self.names[place], self.lengths[place]
         return build_blueprint(name, length, self.wish, start, fixed, motif, self.keep_failed, self.idealise)
 
     def to_values(self) -> dict[str, Any]:
@@ -114,6 +114,6 @@ class BackboneOrder:
         )
 
 
-def _template(coordinates: list[Any], fixed: list[bool] | None, **rest: str) -> Template:
+def _template(coordinates: list[Any], fixed: list[bool] | None, **rest: Any) -> Template:
     mask = None if fixed is None else np.array(fixed, bool)
     return Template(coordinates=np.array(coordinates, np.float32), fixed=mask, **rest)

@@ -20,11 +20,13 @@ class Templating(Job["Template | Refusal"]):
         text: A PDB or mmCIF file.
         chain: Name of the chain; None where there is only one.
         ranges: Residues to hold fixed; see `models.data.motif.read_template`.
+        at: Places for them; see `models.data.motif.place_motif`.
     """
 
     text: str
     chain: str | None
     ranges: tuple[str, ...]
+    at: tuple[int, ...] = ()
 
     @property
     def patience(self) -> float:
@@ -33,10 +35,12 @@ class Templating(Job["Template | Refusal"]):
 
     def run(self) -> Template | Refusal:
         """The stretch that is used."""
-        from models.data.motif import read_template
+        from models.data.motif import place_motif, read_template
         from models.errors import StructureError
 
         try:
+            if self.at:
+                return place_motif(self.text, self.ranges, self.at)
             return read_template(self.text, self.chain, self.ranges)
         except StructureError as error:
             return Refusal(error.reason, str(error))

@@ -1,4 +1,4 @@
-"""Which part of a given structure is to be used: one chain, and residues of it by their numbers in the file.
+"""Which part of a given structure is to be used: a chain, residues by their numbers in the file, and their places.
 
 Axes: L residues, points N, CA, C, O.  Coordinates are in angstrom.
 """
@@ -22,14 +22,15 @@ _RANGE = re.compile(r"(-?\d{1,9}[A-Za-z]?)(?:-(-?\d{1,9}[A-Za-z]?))?")
 
 @dataclass(frozen=True)
 class Template:
-    """An unbroken stretch of one chain.
+    """An unbroken stretch of one chain, or residues that were put at places of their own.
 
     Attributes:
-        chain: Name of the chain in the file.
+        chain: Name of the chain in the file; of several, with commas between.
         first: Number of the first residue there.
         last: Of the last one.
         coordinates: N, CA, C, O, Å.  [L, 4, 3] float32
         fixed: True for residues that were named; None if none were.  [L] bool
+        free: Whether samples may be longer: residues were put at places of their own, and only the fixed ones count.
     """
 
     chain: str
@@ -37,6 +38,7 @@ class Template:
     last: str
     coordinates: np.ndarray
     fixed: np.ndarray | None
+    free: bool = False
 
     def __len__(self) -> int:
         return len(self.coordinates)
@@ -48,10 +50,16 @@ class Template:
             "chain": self.chain,
             "first": self.first,
             "last": self.last,
-            "residues": len(self),
+            "residues": fixed if self.free else len(self),
             "fixed": fixed,
             "places": self.places,
         }
+
+    def widened(self, length: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Coordinates and fixed residues in a chain of that length.  [L, 4, 3], [L] bool"""
+        more = length - len(self) if self.free else 0
+        fixed = None if self.fixed is None else np.pad(self.fixed, (0, more))
+        return np.pad(self.coordinates, ((0, more), (0, 0), (0, 0))), fixed
 
     @property
     def places(self) -> list[str]:
@@ -94,16 +102,77 @@ def read_template(
     return Template(stretch.id, stretch.numbers[0], stretch.numbers[-1], stretch.coordinates, fixed)
 
 
+def place_motif(
+    source: str | bytes | Path, ranges: Sequence[str], at: Sequence[int], limit_bytes: int = LIMIT_BYTES
+) -> Template:
+    """Residues of any chains, to be held fixed at places of their own in chains of another length.
+
+    Args:
+        source: As of `models.data.structures.read_chains`.
+        ranges: As of `read_template`, each within an unbroken stretch of its chain.
+        at: Number that the first residue of each range has in the samples, from 1.
+        limit_bytes: Most bytes, after decompression.
+
+    Returns:
+        Its residues end with the last fixed one; samples may go on after it.
+
+    Raises:
+        StructureError: As of `read_chains`; a range is not in the structure; or places overlap, leave no residue
+            between, or are not one for each range.
+    """
+    if len(at) != len(ranges):
+        words = f"{len(at)} places for {len(ranges)} ranges of fixed residues; give one for each"
+        raise StructureError(words, reason="invalid_range")
+    chains = read_chains(source, limit_bytes)
+    parts = sorted(((begin, text, *_cut(chains, text)) for begin, text in zip(at, ranges, strict=True)), key=_begin)
+    end = -1
+    for begin, text, _, span in parts:
+        if begin < 1 or begin <= end + 1:
+            words = "places count from 1" if begin < 1 else f"the first place that is free for it is {end + 2}"
+            raise StructureError(f"{text!r:.40} cannot be put at {begin}: {words}", reason="invalid_range")
+        end = begin + span.stop - span.start - 1
+    coordinates, fixed = np.zeros((end, 4, 3), np.float32), np.zeros(end, bool)
+    for begin, _, stretch, span in parts:
+        place = slice(begin - 1, begin - 1 + span.stop - span.start)
+        coordinates[place], fixed[place] = stretch.coordinates[span], True
+    (_, _, head, from_), (_, _, tail, to) = parts[0], parts[-1]
+    names = ",".join(dict.fromkeys(stretch.id for _, _, stretch, _ in parts))
+    return Template(names, head.numbers[from_.start], tail.numbers[to.stop - 1], coordinates, fixed, free=True)
+
+
+def _begin(part: tuple[int, str, Chain, slice]) -> int:
+    return part[0]
+
+
+def _cut(chains: Sequence[Chain], text: str) -> tuple[Chain, slice]:
+    """The stretch that has a range of residues, and where."""
+    named = [chain for chain in chains if _ends(chain.id, text) is not None]
+    if not named:
+        known = ", ".join(list(dict.fromkeys(chain.id or "(no name)" for chain in chains))[:20])
+        words = f"{text!r:.40} is no range of residues of a chain of the structure ({known}); write A10-20 or A10"
+        raise StructureError(words, reason="invalid_range")
+    for chain in named:
+        if set(_ends(chain.id, text) or ()) <= set(chain.numbers):
+            return chain, _find(chain, text)
+    words = f"{text!r:.40}: chain {named[0].id} has no unbroken stretch with these residues"
+    raise StructureError(words, reason="invalid_range")
+
+
+def _ends(name: str, text: str) -> list[str] | None:
+    """First and last number, or the only one, of a range of residues of the chain of that name."""
+    head = re.match(re.escape(name) + ":?", text)
+    found = _RANGE.fullmatch(text[head.end() :]) if head else None
+    return None if found is None else [number for number in found.groups() if number is not None]
+
+
 def _find(stretch: Chain, text: str) -> slice:
     """Places of a range of residues."""
-    head = re.match(re.escape(stretch.id) + ":?", text)
-    found = _RANGE.fullmatch(text[head.end() :]) if head else None
-    if found is None:
+    ends = _ends(stretch.id, text)
+    if ends is None:
         raise StructureError(
             f"{text!r:.40} is no range of residues of chain {stretch.id}; write {stretch.id}10-20 or {stretch.id}10",
             reason="invalid_range",
         )
-    ends = [number for number in found.groups() if number is not None]
     for number in ends:
         if number not in stretch.numbers:
             raise StructureError(

@@ -178,6 +178,11 @@ def test_structure_that_was_given_is_kept_with_the_job(quick, tools, chain_text)
     assert (subject.length, subject.start.shape, int(subject.fixed.sum())) == (30, (30, 4, 3), 11)
     template = client.get(f"{path}/result").json()["template"]
     assert template == {"chain": "A", "first": "5", "last": "34", "residues": 30, "fixed": 11, "places": ["6-16"]}
+    path = submit(client, lengths=[20, 33], start={"structure": chain_text}, fixed=["A10-20"], at=[7])
+    wait(client, path)
+    subjects = [ticket.molecules[0] for ticket in engine.tickets[1:]]
+    assert sorted((subject.length, int(subject.fixed.sum())) for subject in subjects) == [(20, 11), (33, 11)]
+    assert client.get(f"{path}/result").json()["template"]["places"] == ["7-17"]
 
 
 def test_events_tell_of_every_length_once(quick):

@@ -349,6 +349,48 @@ def test_motif_keeps_its_shape(ask_backbones, chain_text):
     np.testing.assert_allclose(steps, 3.8, atol=0.15)
 
 
+def test_motif_can_be_put_into_chains_of_other_lengths(ask_backbones, chain_text):
+    start, fixed = {"structure": chain_text}, ["A20-26", "A8-12"]
+    answer = answer_of(ask_backbones(30, 36, start=start, fixed=fixed, at=[5, 21], format="json"))
+    assert answer.template.model_dump() == {
+        "chain": "A", "first": "20", "last": "12", "residues": 12, "fixed": 12, "places": ["5-11", "21-25"]
+    }  # fmt: skip
+    given = read_template(chain_text).coordinates
+    for result, length in zip(answer.results, (30, 36), strict=True):
+        assert (result.length, result.num_returned) == (length, 2)
+        for sample in result.samples:
+            x = np.array(sample.structure)
+            np.testing.assert_allclose(x[4:11], given[15:22], atol=2e-3)
+            np.testing.assert_allclose(x[20:25], given[3:8], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "words"),
+    [
+        ({"at": [5, 9]}, "body", "2 for 1"),
+        ({"fixed": None}, "body", "1 for 0"),
+        ({"lengths": None}, "body", "give lengths"),
+        ({"t": 0.5}, "body", "leave start.t and start.chain out"),
+        ({"chain": "A"}, "body", "leave start.t and start.chain out"),
+        ({"at": [0]}, "at[0]", "at least 1"),
+        ({"at": [11]}, "lengths[0]", "21 or more, or other places in at"),
+    ],
+)
+def test_place_that_cannot_be_is_refused(ask_backbones, chain_text, fields, field, words):
+    start = {"structure": chain_text} | {name: fields.pop(name) for name in ("t", "chain") if name in fields}
+    body = {"lengths": [20], "start": start, "fixed": ["A10-20"], "at": [5]} | fields
+    (error,) = problem_of(ask_backbones(**body))["errors"]
+    assert error["field"] == field
+    assert words in error["allowed"] + error["message"]
+
+
+def test_places_that_overlap_are_refused(ask_backbones, chain_text):
+    body = {"start": {"structure": chain_text}, "fixed": ["A10-12", "A20-22"], "at": [5, 6]}
+    problem = problem_of(ask_backbones(20, **body))
+    assert problem["type"].endswith("invalid_range")
+    assert "first place that is free for it is 9" in problem["detail"]
+
+
 def test_partial_diffusion_stays_the_closer_the_later_it_begins(ask_backbones, chain_client, chain_text):
     import torch
 

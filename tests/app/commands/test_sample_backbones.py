@@ -110,6 +110,18 @@ def test_structure_gives_start_motif_and_length(call, here, chain_text):
     assert "0.00" in printed
 
 
+def test_motif_is_put_into_a_longer_chain(call, here, chain_text):
+    (here / "in.pdb").write_text(chain_text)
+    words = ("--structure", "in.pdb", "--fixed", "A10-20", "--at", "25", "--length", "40")
+    code, _, said = call(*words, "-n", "1", "-o", "out.pdb", *QUICK)
+    assert code == 0, said
+    assert "in.pdb: A10-20 were taken; fixed are 25-35 of the samples" in " ".join(said.split())
+    made, given = gemmi.read_structure(str(here / "out.pdb"))[0]["A"], gemmi.read_pdb_string(chain_text)[0]["A"]
+    assert len(made) == 40
+    away = [made[24 + k]["CA"][0].pos.dist(given[5 + k]["CA"][0].pos) for k in range(11)]
+    assert max(away) < 5e-3
+
+
 def test_backbones_of_an_earlier_call_do_not_stay_among_the_new(call, here):
     (here / "out").mkdir()
     (here / "out" / "mine.pdb").write_text("kept")
@@ -167,6 +179,8 @@ def test_interrupt_keeps_what_is_finished(call, here, monkeypatch):
         (("--length", "20", "--length", "14", "-o", "out.pdb"), "ask for a zip, or mmcif"),
         (("--length", "30000", "-o", "out"), "trained on 12 to 40 residues"),
         (("--length", "20", "--chain", "A", "-o", "out"), "--chain need it"),
+        (("--length", "20", "--at", "3", "-o", "out"), "give one for each --fixed"),
+        (("--structure", "in.pdb", "--fixed", "A1-5", "--at", "3", "-o", "out"), "and --length"),
         (("--structure", "in.pdb", "--t", "1", "-o", "out"), "1; allowed: 0 and above, below 1"),
         (("--length", "20", "-o", "out", "--guidance", "2"), "no use without a wish"),
         (("--length", "20", "-o", "out", "--guidance", "20", "--helix", "1"), "guidance is 20.0; allowed: 0 to 10"),

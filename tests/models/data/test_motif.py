@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.data.motif import read_template
+from models.data.motif import place_motif, read_template
 from models.errors import StructureError
 
 LENGTH = 12
@@ -70,3 +70,40 @@ def test_what_is_not_there_is_refused_in_words(x, chain, ranges, words):
 def test_large_structure_is_refused(x):
     with pytest.raises(StructureError, match="larger than 100 bytes"):
         read_template(pdb(x), limit_bytes=100)
+
+
+def test_motif_is_put_at_places_of_its_own(x):
+    text = pdb(x, "A") + pdb(x + 30, "B", gap=(6,))  # B is in two stretches
+    template = place_motif(text, ["B12-14", "A6-8", "B:6"], [12, 3, 8])
+    assert (template.chain, template.first, template.last, template.free) == ("A,B", "6", "14", True)
+    assert (len(template), template.places) == (14, ["3-5", "8", "12-14"])
+    coordinates, fixed = template.widened(20)
+    assert coordinates.shape == (20, 4, 3) and np.flatnonzero(fixed).tolist() == [2, 3, 4, 7, 11, 12, 13]
+    for place, shift, number in ((2, 0, 1), (3, 0, 2), (7, 30, 1), (11, 30, 7), (13, 30, 9)):
+        np.testing.assert_allclose(coordinates[place], x[number] + shift, atol=6e-4)
+    assert template.to_values()["residues"] == template.to_values()["fixed"] == 7
+
+
+def test_stretch_keeps_its_length(x):
+    template = read_template(pdb(x), None, ["A6-8"])
+    coordinates, fixed = template.widened(LENGTH)
+    np.testing.assert_array_equal(coordinates, template.coordinates)
+    np.testing.assert_array_equal(fixed, template.fixed)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "at", "words"),
+    [
+        (["A6-8"], [1, 9], "2 places for 1 ranges"),
+        (["A6-8"], [0], "cannot be put at 0: places count from 1"),
+        (["A6-8", "A10-12"], [4, 6], "'A10-12' cannot be put at 6: the first place that is free for it is 8"),
+        (["A6-8", "A10-12"], [4, 7], "the first place that is free for it is 8"),
+        (["C6-8"], [4], r"no range of residues of a chain of the structure \(A, B\); write A10-20"),
+        (["A6-99"], [4], "chain A has no unbroken stretch with these residues"),
+        (["B9-12"], [4], "chain B has no unbroken stretch with these residues"),
+        (["A8-6"], [4], "write the lower end first"),
+    ],
+)
+def test_places_that_cannot_be_are_refused(x, ranges, at, words):
+    with pytest.raises(StructureError, match=words):
+        place_motif(pdb(x, "A") + pdb(x + 30, "B", gap=(6,)), ranges, at)
