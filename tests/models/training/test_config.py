@@ -31,9 +31,13 @@ CONFIGS = sorted(
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configurations_that_are_shipped_can_be_trained_with(path):
-    assert {"backbones-small", "backbones-small-contacts", "backbones-losses", "molecules-small"} <= {
-        path.stem for path in CONFIGS
-    }
+    assert {
+        "backbones-small",
+        "backbones-small-contacts",
+        "backbones-small-further",
+        "backbones-losses",
+        "molecules-small",
+    } <= {path.stem for path in CONFIGS}
     values = json.loads(path.read_text())
     written = json.loads(to_json(read_config(path)))
     assert {name: written[name] for name in values if name != "network"} == {
