@@ -16,6 +16,7 @@ START_TIME = {"noise": 0.0, "etkdg": 0.8, "mmff94s": 0.9}  # likewise
 MAX_TRIES = 32
 CHAIN_STEPS = 200  # of backbones, where nothing else is asked for
 CHAIN_CHURN = 0.1  # for each step, likewise
+_HELD_CHURN = 10.0  # at most, where residues are held fixed and nothing else is asked: more tears the chain there
 _MOST_CHURN = {"log": 0.2, "quadratic": 0.05, "uniform": 0.04}  # for each step: steps that go further overshoot
 MAX_NOISE_SCALE = 2.0
 MAX_CHURN = 100.0
@@ -135,16 +136,22 @@ def build_options(
 
 
 def build_chain_options(
-    kind: str = "sde", steps: int | None = None, schedule: str = "log", churn: float | None = None, **rest: Any
+    kind: str = "sde",
+    steps: int | None = None,
+    schedule: str = "log",
+    churn: float | None = None,
+    held: bool = False,
+    **rest: Any,
 ) -> SampleOptions:
-    """Options for backbones, with defaults that were chosen on validation chains.
+    """Options for backbones, with defaults that were chosen on validation chains; `held` where residues are held fixed.
 
     Raises:
         SamplerError: As for `SampleOptions`, or more churn than the steps can follow.
     """
     steps = CHAIN_STEPS if steps is None else steps
     most = steps * _MOST_CHURN.get(schedule, 0.0)
-    churn = min(CHAIN_CHURN * steps, most / 2) if churn is None else churn
+    usual = min(CHAIN_CHURN * steps, most / 2)
+    churn = (min(usual, _HELD_CHURN) if held else usual) if churn is None else churn
     if kind == "sde" and churn > most:
         raise SamplerError(
             f"churn is {churn:g} with {steps} steps of the grid {schedule!r}; allowed: 0 to {most:g}, or more steps"

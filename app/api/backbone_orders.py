@@ -98,7 +98,8 @@ def read_options(body: BackbonesRequest, settings: Settings) -> SampleOptions:
     begin: dict[str, Any] = {}
     if body.start is not None and body.start.t:
         begin = {"start": STRUCTURE, "start_time": body.start.t}
-    return build_chain_options(**body.sampler.model_dump(), **begin, half=settings.half)
+    held = body.fixed is not None
+    return build_chain_options(**body.sampler.model_dump(), **begin, held=held, half=settings.half)
 
 
 def read_lengths(body: BackbonesRequest, template: Template | None) -> list[int]:

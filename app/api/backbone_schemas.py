@@ -34,7 +34,7 @@ class BackboneSampler(Body):
         ge=0,
         le=MAX_CHURN,
         description="Only of `sde`: how strongly noise and score act. It mends errors of the network, and needs "
-        "steps: on the grid `log` a tenth of their number by default, and at most a fifth.",
+        "steps: on the grid `log` a tenth of their number by default, with `fixed` at most 10; never above a fifth.",
     )
     guidance: float = Field(
         1.0,

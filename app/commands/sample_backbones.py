@@ -87,7 +87,7 @@ def run(
 
     check_residue(task.residue)
     begin: dict[str, Any] = {"start": STRUCTURE, "start_time": task.t} if task.t else {}
-    options = build_chain_options(**sampling, **begin, half=settings.half)
+    options = build_chain_options(**sampling, **begin, held=bool(task.fixed), half=settings.half)
     template: Template | None = None
     if task.structure and task.at:
         template = place_motif(task.structure, task.fixed, task.at, LIMIT_BYTES)

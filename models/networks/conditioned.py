@@ -52,7 +52,8 @@ class ConditionedDenoiser:
             guess = torch.lerp(freely, guess, self.guidance)
         self.guess = guess
         if self.held is not None:
-            self.guess = self.held.put_into(self.guess)
+            there = self.batch.point_mask(self.module.config.points_per_token)
+            self.guess = self.held.put_into(self.guess) * there.unsqueeze(-1)
         return self.guess
 
     def take(self, index: Tensor) -> ConditionedDenoiser:

@@ -92,6 +92,8 @@ def test_backbones_take_the_churn_that_their_steps_can_follow():
         "log",
     )
     assert build_chain_options(steps=50).churn == 5.0
+    assert [build_chain_options(steps=steps, held=True).churn for steps in (50, 400)] == [5.0, 10.0]
+    assert build_chain_options(churn=15.0, held=True).churn == 15.0
     assert build_chain_options(steps=100, schedule="uniform").churn == 2.0
     assert build_chain_options(kind="ode").churn == 1.0
     assert build_chain_options(steps=100, churn=0.0).churn == 0.0

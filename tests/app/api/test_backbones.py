@@ -349,6 +349,15 @@ def test_motif_keeps_its_shape(ask_backbones, chain_text):
     np.testing.assert_allclose(steps, 3.8, atol=0.15)
 
 
+def test_churn_is_lower_where_residues_are_fixed(ask_backbones, chain_text):
+    start, sampler = {"structure": chain_text, "t": 0.1}, {"steps": 150}
+    churns = [
+        answer_of(ask_backbones(num_samples=1, start=start, sampler=sampler, **more)).sampling.churn
+        for more in ({}, {"fixed": ["A10-20"]})
+    ]
+    assert churns == [15.0, 10.0]
+
+
 def test_motif_can_be_put_into_chains_of_other_lengths(ask_backbones, chain_text):
     start, fixed = {"structure": chain_text}, ["A20-26", "A8-12"]
     answer = answer_of(ask_backbones(30, 36, start=start, fixed=fixed, at=[5, 21], format="json"))

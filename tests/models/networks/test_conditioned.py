@@ -2,6 +2,7 @@ import torch
 
 from models.data.batch import pad
 from models.networks.conditioned import ConditionedDenoiser
+from models.networks.held import Held
 
 
 def call(denoise, seed, t=0.4):
@@ -101,3 +102,11 @@ def test_guided_items_join_and_leave(molecule_of, tiny_config, shaken):
     left = both.take(torch.tensor([1]))
     x, made = call(left, 2)
     torch.testing.assert_close(made[:, :5], parts[1](x[:, :5], torch.tensor([0.4])))
+
+
+def test_padded_points_stay_where_they_are_when_others_are_held(molecule_of, tiny_config, shaken):
+    batch = pad([molecule_of(s).features for s in ("C", "CCO")])
+    x = torch.randn(2, 9, 3) * batch.token_mask.unsqueeze(-1)
+    held = Held(torch.randn(2, 9, 3), (torch.arange(9) < 3).expand(2, -1))
+    denoise = ConditionedDenoiser(shaken(tiny_config()), batch, held=held)
+    assert not denoise(x, torch.full((2,), 0.4))[0, 5:].any()

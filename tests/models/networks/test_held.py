@@ -17,8 +17,20 @@ def test_held_points_get_their_shape_where_the_guess_has_them():
     guess, shape, mask = cloud(2, 9), cloud(2, 9), first(4, 9, 2)
     after = Held(shape, mask).put_into(guess)
     assert (rmsd(after, shape, mask) < 1e-6).all()
-    torch.testing.assert_close(after[:, 4:], guess[:, 4:])
+    moved = (after - guess)[:, 3:4]
+    torch.testing.assert_close((after - guess)[:, 4:], moved.expand(-1, 5, -1))
     torch.testing.assert_close(after[:, :4].mean(1), guess[:, :4].mean(1))
+
+
+def test_points_between_held_ones_move_in_proportion():
+    guess, shape = cloud(1, 12), cloud(1, 12)
+    mask = torch.zeros(1, 12, dtype=torch.bool)
+    mask[:, [2, 3, 7, 8]] = True
+    moved = (Held(shape, mask).put_into(guess) - guess)[0]
+    for place, share in ((4, 0.25), (5, 0.5), (6, 0.75)):
+        torch.testing.assert_close(moved[place], moved[3] + share * (moved[7] - moved[3]))
+    for place, end in ((0, 2), (1, 2), (9, 8), (11, 8)):
+        torch.testing.assert_close(moved[place], moved[end])
 
 
 def test_held_shape_may_lie_anywhere():
