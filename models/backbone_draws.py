@@ -73,13 +73,12 @@ class BackboneDraws(Draws[Blueprint, BackboneEnsemble]):
     def _laid(self, x: torch.Tensor) -> torch.Tensor:
         """Samples in the place of what was given, unless that is where no file reaches.  [S, L, 4, 3]"""
         target = self._motif(x)
-        if target.abs().max() > _FARTHEST_ANG:
-            return x
         kept = slice(None) if self._fixed is None else self._fixed
         own, given = x[:, kept].flatten(1, 2), target[:, kept].flatten(1, 2)
         from_, to = own.mean(1, keepdim=True), given.mean(1, keepdim=True)
         turn = kabsch(own - from_, given - to, torch.ones(own.shape[:2], dtype=torch.bool))
-        return (rotate(x.flatten(1, 2) - from_, turn) + to).view(x.shape)
+        laid = (rotate(x.flatten(1, 2) - from_, turn) + to).view(x.shape)
+        return torch.where(laid.abs().amax((1, 2, 3), keepdim=True) <= _FARTHEST_ANG, laid, x)
 
     def _motif_rmsd(self, x: np.ndarray) -> list[float | None]:
         """How far the fixed residues are off, Å.  [S, L, 4, 3] -> [S]"""

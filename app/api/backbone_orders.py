@@ -93,7 +93,7 @@ def read_options(body: BackbonesRequest, settings: Settings) -> SampleOptions:
         Problem: 422 for guidance without a wish.
     """
     if body.sampler.guidance != 1 and Wish(**body.condition.model_dump()).empty:
-        words = "nothing is asked for that it could make stronger"
+        words = "nothing is asked for that it could weigh"
         raise invalid("sampler.guidance", body.sampler.guidance, words, "1, or a wish in condition")
     begin: dict[str, Any] = {}
     if body.start is not None and body.start.t:
@@ -155,5 +155,5 @@ def build_order(
     )
     if wanted.file_format is BACKBONE_FORMATS["pdb"]:
         check_pdb([length for length in lengths for _ in range(body.num_samples)])
-    order.blueprint(0)  # what cannot be of one cannot be of any
+    order.blueprint(lengths.index(min(lengths)))  # what can be of the shortest can be of all
     return order

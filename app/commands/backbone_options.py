@@ -75,6 +75,7 @@ At = Annotated[
     typer.Option(
         "--at",
         min=1,
+        max=10_000,
         rich_help_panel=_PANEL,
         help="Place in the samples of the first residue of each --fixed, which then may have any --length.",
     ),

@@ -171,8 +171,9 @@ def _clear(folder: Path) -> None:
         names = [name for length in lengths for name in length["files"] if Path(name).name == name]
     except (OSError, ValueError, LookupError, TypeError):
         return  # there is none, or it is none of ours
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / name for name in names):
+        if path.is_file():
+            path.unlink()
 
 
 def show_quality(ensembles: list[BackboneEnsemble]) -> None:

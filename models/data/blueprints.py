@@ -6,7 +6,7 @@ Axes: L residues, points N, CA, C, O.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class Wish:
     @property
     def empty(self) -> bool:
         """Whether nothing is asked."""
-        return self == Wish()
+        return replace(self, secondary=(self.secondary or "").strip("-") or None) == Wish()
 
 
 def build_blueprint(

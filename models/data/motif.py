@@ -151,6 +151,9 @@ def _cut(chains: Sequence[Chain], text: str) -> tuple[Chain, slice]:
         known = ", ".join(list(dict.fromkeys(chain.id or "(no name)" for chain in chains))[:20])
         words = f"{text!r:.40} is no range of residues of a chain of the structure ({known}); write A10-20 or A10"
         raise StructureError(words, reason="invalid_range")
+    if len({chain.id for chain in named}) > 1:
+        words = f"{text!r:.40} could be of chain {' or '.join(sorted({chain.id for chain in named}))}"
+        raise StructureError(f"{words}; write a colon after the name, such as A:10-20", reason="invalid_range")
     for chain in named:
         if set(_ends(chain.id, text) or ()) <= set(chain.numbers):
             return chain, _find(chain, text)

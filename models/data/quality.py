@@ -32,7 +32,7 @@ REASONS = {
     "clash": f"atoms of residues that are not neighbours are closer than {CLASH_ANG[1][1]} A (carbons), "
     f"{CLASH_ANG[0][0]} A (two N), {CLASH_ANG[0][1]} A (carbon and another), or {CLASH_ANG[0][3]} A (O and N or O)",
     "geometry": f"bonds are {MOST_BOND_ERROR_ANG} A or angles {MOST_ANGLE_ERROR_DEG:g} degrees off in the mean "
-    "(root mean square); take idealise",
+    "(root mean square); idealise, when it is off, mends that",
     "twisted": f"more than {MOST_TWISTED:.0%} of the peptide bonds are over 30 degrees from trans and from cis",
     "wrong_hand": "helices turn left, or phi is mostly positive: residues would be D",
     "ramachandran": f"less than {LEAST_ALLOWED:.0%} of the residues are in allowed regions",

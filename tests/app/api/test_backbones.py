@@ -210,6 +210,11 @@ def test_samples_that_fail_are_reported_with_a_reason(ask_backbones, monkeypatch
         ({"sampler": {"noise_scale": 3}}, "sampler.noise_scale", "at most 2"),
         ({"sampler": {"tries": 3}}, "sampler.tries", "noise_scale"),
         ({"sampler": {"guidance": 2}}, "sampler.guidance", "a wish in condition"),
+        (
+            {"sampler": {"guidance": 2}, "condition": {"secondary": "-" * 20}},
+            "sampler.guidance",
+            "a wish in condition",
+        ),
         ({"sampler": {"guidance": 11}, "condition": {"helix": 1}}, "sampler.guidance", "at most 10"),
         ({"residue": "TRP"}, "residue", "'GLY'"),
         ({"format": "sdf"}, "format", "'bcif'"),
@@ -391,6 +396,12 @@ def test_place_that_cannot_be_is_refused(ask_backbones, chain_text, fields, fiel
     (error,) = problem_of(ask_backbones(**body))["errors"]
     assert error["field"] == field
     assert words in error["allowed"] + error["message"]
+
+
+def test_motif_that_leaves_nothing_of_the_shortest_chain_is_refused(ask_backbones, chain_text):
+    body = {"start": {"structure": chain_text}, "fixed": ["A5-24"], "at": [1]}
+    problem = problem_of(ask_backbones(30, 20, **body))
+    assert "20 of 20 residues are fixed" in problem["detail"]
 
 
 def test_places_that_overlap_are_refused(ask_backbones, chain_text):

@@ -1,3 +1,4 @@
+import gemmi
 import numpy as np
 import pytest
 
@@ -89,6 +90,17 @@ def test_stretch_keeps_its_length(x):
     coordinates, fixed = template.widened(LENGTH)
     np.testing.assert_array_equal(coordinates, template.coordinates)
     np.testing.assert_array_equal(fixed, template.fixed)
+
+
+def test_names_of_chains_that_begin_alike_need_a_colon(x):
+    text = pdb(x, "A") + pdb(x + 30, "1")
+    cif = gemmi.read_pdb_string(text)
+    cif[0]["1"].name = "A1"
+    both = cif.make_mmcif_document().as_string()
+    assert place_motif(both, ["A:10-12"], [1]).chain == "A"
+    assert place_motif(both, ["A1:10-12"], [1]).chain == "A1"
+    with pytest.raises(StructureError, match="could be of chain A or A1; write a colon"):
+        place_motif(both, ["A110"], [1])
 
 
 @pytest.mark.parametrize(
