@@ -6,7 +6,7 @@ from models.backbone import Backbone, BackboneEnsemble
 from models.data.report import report_backbones
 from models.errors import DataError
 from models.evaluation.backbones.samples import read_samples
-from models.export.backbones import to_bcif, to_mmcif, to_pdb
+from models.export.backbones import to_bcif, to_mmcif
 
 
 def structure(models):
@@ -58,7 +58,7 @@ def test_structure_files_give_every_model(suffix, tmp_path, some):
         np.testing.assert_allclose(got, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize(("suffix", "write"), [("pdb", to_pdb), ("cif", to_mmcif), ("bcif", to_bcif)])
+@pytest.mark.parametrize(("suffix", "write"), [("cif", to_mmcif), ("bcif", to_bcif)])
 def test_our_own_files_of_several_lengths_are_read(suffix, write, tmp_path, some):
     lengths = [some.chains[:2], some.chains[2:3]]
     ensembles = [
