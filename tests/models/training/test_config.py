@@ -111,3 +111,10 @@ def test_missing_network_is_named(train_config):
 def test_warm_starts_that_make_no_sense_are_refused(train_config, changes, words):
     with pytest.raises(DataError, match=words):
         train_config(**changes)
+
+
+def test_cards_of_shipped_weights_name_no_place_on_somebodys_machine():
+    weights = Path(__file__).parents[3] / "weights"
+    pages = [weights / "registry.json", *weights.glob("*.md"), *CONFIGS]
+    assert len(pages) > 5
+    assert [page.name for page in pages if '"/' in page.read_text()] == []
