@@ -16,7 +16,7 @@ from models.geometry.backbone import backbone_torsions
 from models.geometry.internal import angles, torsions
 
 CA_STEP_ANG, CA_STEP_ROOM_ANG = 3.8, 0.1
-# N, CA, C and O of residues two places apart and more; 99 % of natural chains have all of them further apart.
+# N, CA, C and O of residues two places apart and more; about 97 % of natural chains have all of them further apart.
 CLASH_ANG = ((2.7, 2.5, 2.5, 2.3), (2.5, 3.0, 3.0, 2.5), (2.5, 3.0, 3.0, 2.5), (2.3, 2.5, 2.5, 2.3))
 MOST_BOND_ERROR_ANG = 0.15
 MOST_ANGLE_ERROR_DEG = 12.0

@@ -17,7 +17,7 @@ CA_STEP_ANG = 3.80
 # ten of its five heavy atoms.  Engh and Huber 1991.
 _WITHIN = ((N, CA, 1.459), (CA, C, 1.525), (C, O, 1.231), (N, C, 2.461), (CA, O, 2.401))
 _ACROSS = ((C, N, 1.331), (CA, N, 2.435), (O, N, 2.250), (C, CA, 2.433), (O, CA, 2.776), (CA, CA, CA_STEP_ANG))
-# Points of residues two places apart and more come no closer, as in 95 % of natural chains.
+# Points of residues two places apart and more come no closer: about where most natural chains have their nearest pair.
 _NEAREST_ANG = ((3.5, 3.4, 3.3, 2.6), (3.4, 3.5, 3.5, 3.0), (3.3, 3.5, 3.6, 3.1), (2.6, 3.0, 3.1, 2.9))
 _NEAREST_CA_ANG = 4.8  # CA two places apart
 _NEAREST_C_N_ANG = 2.85  # C and the N two places on
