@@ -19,7 +19,7 @@ from app.commands import (
     training_verbs,
 )
 from app.commands.keys import keys_cli
-from app.commands.model_options import Device, ModelName, Weights
+from app.commands.model_options import Device, Weights
 
 cli = typer.Typer(
     name="shapespace",
@@ -52,18 +52,24 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="$HOST or 127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", show_default="$PORT or 8000")] = None,
     weights: Weights = None,
-    model: ModelName = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of molecules; name in the registry.", show_default="molecules-small")
+    ] = None,
+    backbone_model: Annotated[
+        str | None,
+        typer.Option(help="Of backbones; '' serves none.", show_default="backbones-small, where it is registered"),
+    ] = None,
     device: Device = None,
 ) -> None:
     """Start the HTTP service.
 
-    Every setting can also come from the environment, as SHAPESPACE_<NAME>; see the README.
+    Every setting can also come from the environment, as `SHAPESPACE_NAME`; `docs/operating.md` lists them.
 
     Example: `shapespace serve --port 8080`
     """
     from app.commands import serve as command
 
-    command.run(host, port, weights, model, device)
+    command.run(host, port, weights, model, backbone_model, device)
 
 
 cli.command()(sample_verb.sample)

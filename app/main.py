@@ -41,7 +41,7 @@ from app.telemetry.tracing import trace_requests
 from models.data.blueprints import build_blueprint
 from models.data.molecule import build_molecules, read_smiles
 from models.errors import ModelError
-from models.weights import Model, load_model, pick_device, read_registry
+from models.weights import Model, check_molecules, load_model, pick_device, read_registry
 
 _PROBE_RESIDUES = 16
 _DESCRIPTION = """Samples 3D structures in shape space. Post SMILES, get conformers whose geometry and stereochemistry
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     database = open_database(settings)
     pool = ChildPool(settings.parse_processes, settings.parse_timeout_s, settings.parse_memory_mb, settings.parse_jobs)
     engine = Engine(
-        lambda: load(leave_room(settings)),
+        lambda: load_molecules(leave_room(settings)),
         lambda: build_molecules(read_smiles("CCO"), 0)[0],
         settings.max_waiting,
         partial(PoolGuesser, pool),
@@ -138,6 +138,17 @@ def load(settings: Settings) -> Model:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     return load_model(settings.model, settings.weights_dir, pick_device(settings.device))
+
+
+def load_molecules(settings: Settings) -> Model:
+    """The same, if it is one of molecules.
+
+    Raises:
+        WeightsError: It is one of backbones.
+    """
+    model = load(settings)
+    check_molecules(model.name, model.card)
+    return model
 
 
 def load_backbones(settings: Settings) -> Model | None:

@@ -126,12 +126,14 @@ class Settings(BaseSettings):
     async_above: float = Field(
         5000.0,
         ge=0,
-        description="A request for more conformers than this, counted with 50 steps each, becomes a job.",
+        description="A request for more conformers than this, counted with 50 steps each, becomes a job; so does one "
+        "that is likely to take more than half of `request_timeout_s`.",
     )
     async_above_residues: float = Field(
         20_000.0,
         ge=0,
-        description="A request for backbones with more residues than this, counted with 100 steps each, becomes a job.",
+        description="A request for backbones with more residues than this, counted with 100 steps each, becomes a job; "
+        "likewise.",
     )
     max_jobs: int = Field(1000, ge=1, description="Jobs that may be queued or running; more get 503.")
     jobs_at_once: int = Field(4, ge=1, description="Jobs of one server that run at once; others are queued.")

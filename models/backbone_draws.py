@@ -21,7 +21,6 @@ from models.networks.held import Held
 
 ALL_REASONS = REASONS | DRAW_REASONS
 _NOT_FINITE = "not_finite"
-_FARTHEST_ANG = 900.0  # files have room for 999
 
 
 class BackboneDraws(Draws[Blueprint, BackboneEnsemble]):
@@ -71,14 +70,13 @@ class BackboneDraws(Draws[Blueprint, BackboneEnsemble]):
         return counts.most_common(1)[0][0], f"{missing} ({'; '.join(words)})"
 
     def _laid(self, x: torch.Tensor) -> torch.Tensor:
-        """Samples in the place of what was given, unless that is where no file reaches.  [S, L, 4, 3]"""
+        """Samples in the place of what was given.  [S, L, 4, 3]"""
         target = self._motif(x)
         kept = slice(None) if self._fixed is None else self._fixed
         own, given = x[:, kept].flatten(1, 2), target[:, kept].flatten(1, 2)
         from_, to = own.mean(1, keepdim=True), given.mean(1, keepdim=True)
         turn = kabsch(own - from_, given - to, torch.ones(own.shape[:2], dtype=torch.bool))
-        laid = (rotate(x.flatten(1, 2) - from_, turn) + to).view(x.shape)
-        return torch.where(laid.abs().amax((1, 2, 3), keepdim=True) <= _FARTHEST_ANG, laid, x)
+        return (rotate(x.flatten(1, 2) - from_, turn) + to).view(x.shape)
 
     def _motif_rmsd(self, x: np.ndarray) -> list[float | None]:
         """How far the fixed residues are off, Å.  [S, L, 4, 3] -> [S]"""

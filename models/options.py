@@ -21,6 +21,7 @@ _MOST_CHURN = {"log": 0.2, "quadratic": 0.05, "uniform": 0.04}  # for each step:
 MAX_NOISE_SCALE = 2.0
 MAX_CHURN = 100.0
 MAX_GUIDANCE = 10.0
+_OF_SDE = ("noise_scale", "churn")  # have no meaning for other kinds
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ class SampleOptions:
     def to_chain_values(self) -> dict[str, Any]:
         """The same of backbones."""
         names = ("start", "start_time", "kind", "steps", "schedule", "noise_scale", "churn", "guidance")
-        return {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
+        values = {name: getattr(self, name) for name in names} | {"start_time": self.start_time or None}
+        return values if self.kind == "sde" else values | dict.fromkeys(_OF_SDE)
 
 
 def build_options(
@@ -140,14 +142,21 @@ def build_chain_options(
     steps: int | None = None,
     schedule: str = "log",
     churn: float | None = None,
+    noise_scale: float | None = None,
     held: bool = False,
     **rest: Any,
 ) -> SampleOptions:
     """Options for backbones, with defaults that were chosen on validation chains; `held` where residues are held fixed.
 
     Raises:
-        SamplerError: As for `SampleOptions`, or more churn than the steps can follow.
+        SamplerError: As for `SampleOptions`; more churn than the steps can follow; or noise of a sampler that has none.
     """
+    if kind != "sde":
+        for name, value in zip(_OF_SDE, (noise_scale, churn), strict=True):
+            if value is not None:
+                raise SamplerError(
+                    f"{name} is {value:g}, but sampler {kind!r} has no noise; leave it out, or take 'sde'"
+                )
     steps = CHAIN_STEPS if steps is None else steps
     most = steps * _MOST_CHURN.get(schedule, 0.0)
     usual = min(CHAIN_CHURN * steps, most / 2)
@@ -156,7 +165,10 @@ def build_chain_options(
         raise SamplerError(
             f"churn is {churn:g} with {steps} steps of the grid {schedule!r}; allowed: 0 to {most:g}, or more steps"
         )
-    return SampleOptions(kind=kind, steps=steps, schedule=schedule, churn=churn if kind == "sde" else 1.0, **rest)
+    if kind != "sde":
+        return SampleOptions(kind=kind, steps=steps, schedule=schedule, **rest)
+    scale = SampleOptions.noise_scale if noise_scale is None else noise_scale
+    return SampleOptions(kind=kind, steps=steps, schedule=schedule, noise_scale=scale, churn=churn, **rest)
 
 
 def from_noise(options: SampleOptions) -> SampleOptions:

@@ -93,6 +93,16 @@ class Model:
             )
 
 
+def check_molecules(name: str, card: dict[str, Any]) -> None:
+    """Refuse a model of backbones where one of molecules is needed; `card` is its entry in the registry.
+
+    Raises:
+        WeightsError: Its training has lengths.
+    """
+    if card.get("training", {}).get("lengths"):
+        raise WeightsError(f"model {name!r} samples protein backbones, no molecules; for those ask by length")
+
+
 def pick_device(name: str) -> torch.device:
     """Device by name; `auto` means the first GPU, or else the CPU.
 

@@ -18,7 +18,7 @@ from app.settings import Settings
 from models.data.blueprints import Wish, name_lengths
 from models.data.motif import Template
 from models.export.backbone_formats import BACKBONE_FORMATS
-from models.export.backbones import check_pdb
+from models.export.backbones import check_pdb, check_pdb_place
 from models.options import STRUCTURE, SampleOptions, build_chain_options
 from models.weights import Model
 
@@ -115,7 +115,7 @@ def read_lengths(body: BackbonesRequest, template: Template | None) -> list[int]
             words = f"fixed residues reach to place {len(template)}"
             raise invalid(f"lengths[{place}]", length, words, f"{len(template)} or more, or other places in at")
         if length != len(template) and not template.free:
-            words = f"start.structure has {len(template)} residues, {template.first} to {template.last}"
+            words = template.stretch
             raise invalid(f"lengths[{place}]", length, words, f"{len(template)}, or no lengths")
     return body.lengths or [len(template)]
 
@@ -134,8 +134,10 @@ def build_order(
     least, most = model.lengths
     for place, length in enumerate(lengths):
         if not least <= length <= most:
-            field = f"lengths[{place}]" if body.lengths else "start.structure"
-            raise invalid(field, length, "the model was not trained on chains of that length", f"{least} to {most}")
+            field, words = f"lengths[{place}]", "the model was not trained on chains of that length"
+            if template is not None and not body.lengths:
+                field, words = "start.structure", f"{template.stretch}; {words}"
+            raise invalid(field, length, words, f"{least} to {most}")
         if wish.secondary is not None and len(wish.secondary) != length:
             words = f"it has {len(wish.secondary)} letters for {length} residues"
             raise invalid("condition.secondary", wish.secondary, words, f"{length} letters, one for each residue")
@@ -155,5 +157,8 @@ def build_order(
     )
     if wanted.file_format is BACKBONE_FORMATS["pdb"]:
         check_pdb([length for length in lengths for _ in range(body.num_samples)])
+    written = wanted.file_format or BACKBONE_FORMATS.get(body.format)
+    if template is not None and written is BACKBONE_FORMATS["pdb"]:
+        check_pdb_place(template.laid_onto)
     order.blueprint(lengths.index(min(lengths)))  # what can be of the shortest can be of all
     return order

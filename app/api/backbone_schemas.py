@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from app.api.schemas import Body
-from app.intake.limits import MAX_ID_CHARS
+from app.intake.limits import MAX_FIXED, MAX_ID_CHARS
 from app.settings import LENGTHS_CEILING
 from models.backbone import BackboneReport
 from models.data.motif import LIMIT_BYTES
@@ -26,8 +26,11 @@ class BackboneSampler(Body):
     kind: Literal["ode", "heun", "sde"] = Field("sde", description="Euler, Heun, or Langevin steps.")
     steps: int = Field(200, ge=1, le=MAX_STEPS, description="More steps cost more time in proportion.")
     schedule: Literal["uniform", "quadratic", "log"] = Field("log", description="Time grid.")
-    noise_scale: float = Field(
-        0.5, ge=0, le=MAX_NOISE_SCALE, description="Only of `sde`: the less noise, the more regular and alike."
+    noise_scale: float | None = Field(
+        None,
+        ge=0,
+        le=MAX_NOISE_SCALE,
+        description="Only of `sde`: the less noise, the more regular and alike; 0.5 by default.",
     )
     churn: float | None = Field(
         None,
@@ -94,13 +97,13 @@ class BackbonesRequest(Body):
     fixed: list[Annotated[str, Field(min_length=1, max_length=80)]] | None = Field(
         None,
         min_length=1,
-        max_length=64,
+        max_length=MAX_FIXED,
         description="Residues of `start` that keep their shape, by the numbers of the file: `A10-20`, `A25`.",
     )
     at: list[Length] | None = Field(
         None,
         min_length=1,
-        max_length=64,
+        max_length=MAX_FIXED,
         description="Place in the samples, from 1, of the first residue of each of `fixed`: samples then have lengths "
         "of their own, and residues of several chains can be put together. Not with `start.t`.",
     )
@@ -196,8 +199,8 @@ class BackboneSampling(BaseModel):
     kind: str
     steps: int
     schedule: str
-    noise_scale: float
-    churn: float
+    noise_scale: float | None = Field(description="Null for samplers without noise.")
+    churn: float | None = Field(description="Likewise.")
     guidance: float
 
 

@@ -20,7 +20,7 @@ from app.api.backbone_orders import (
 )
 from app.api.backbone_schemas import BackbonesRequest, BackbonesResponse
 from app.api.connection import sample, while_connected
-from app.api.deferred import prefers_job, principal_of, read_key, respond_as_job
+from app.api.deferred import prefers_job, principal_of, read_key, respond_as_job, takes_long
 from app.api.documented import PREFER, files, problems
 from app.api.door import charge
 from app.api.examples import BACKBONE_EXAMPLES
@@ -90,7 +90,9 @@ async def sample_backbones(
     jobs: JobService = request.app.state.jobs
     if key is None or not await jobs.call(jobs.store.knows, principal_of(request), key):
         charge(request, order.requested, "num_samples")  # what is asked for again costs nothing
+    seconds = engine.estimate_s(BACKBONES, lengths, order.count, options)
     large = work_of(lengths, order.count, options) > settings.async_above_residues
+    large = large or takes_long(seconds, settings.request_timeout_s)
     later = await respond_as_job(request, body, order, wanted, key, preferred, large, settings.request_timeout_s)
     if later is not None:
         return later

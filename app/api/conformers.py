@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from app.api.answers import write_answer
 from app.api.connection import sample, while_connected
-from app.api.deferred import prefers_job, principal_of, read_key, respond_as_job, work_of
+from app.api.deferred import prefers_job, principal_of, read_key, respond_as_job, takes_long, work_of
 from app.api.documented import PREFER, files, problems
 from app.api.door import charge
 from app.api.examples import REQUEST_EXAMPLES
@@ -20,7 +20,7 @@ from app.api.orders import build_order, check_limits, read_options
 from app.api.results import count
 from app.api.schemas import ConformersRequest, ConformersResponse
 from app.engine.engine import Engine
-from app.engine.ticket import Ticket
+from app.engine.ticket import MAIN, Ticket
 from app.intake.finisher import finish_all
 from app.intake.order import Order, Outcome
 from app.intake.pool import ChildPool
@@ -75,7 +75,9 @@ async def sample_conformers(
     jobs: JobService = request.app.state.jobs
     if key is None or not await jobs.call(jobs.store.knows, principal_of(request), key):
         charge(request, order.most_conformers)  # what is asked for again costs nothing
-    large = work_of(order) > settings.async_above
+    sizes = [reading.rough_atoms for reading in order.readings for _ in range(reading.enumerate_up_to)]
+    seconds = engine.estimate_s(MAIN, sizes, order.count, options)
+    large = work_of(order) > settings.async_above or takes_long(seconds, settings.request_timeout_s)
     later = await respond_as_job(request, body, order, wanted, key, preferred, large, settings.request_timeout_s)
     if later is not None:
         return later

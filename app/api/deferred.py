@@ -25,6 +25,7 @@ PREFER = "respond-async"
 MAX_KEY_CHARS = 255
 _USUAL_STEPS = 50
 _LOOK_EVERY_S = 1.0
+_MOST_OF_TIMEOUT = 0.5  # of a request may go for sampling, if all goes well; what takes longer becomes a job
 
 
 def principal_of(request: Request) -> str:
@@ -41,6 +42,11 @@ def prefers_job(headers: Sequence[str]) -> bool:
 def work_of(order: Order) -> float:
     """Work of a request, in conformers from noise with the usual number of steps."""
     return order.most_conformers * order.options.calls / _USUAL_STEPS
+
+
+def takes_long(seconds: float, timeout_s: float) -> bool:
+    """Whether sampling is likely to need more time than a request has, by an estimate of the engine."""
+    return seconds > _MOST_OF_TIMEOUT * timeout_s
 
 
 def read_key(key: str | None) -> str | None:

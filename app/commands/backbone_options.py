@@ -25,9 +25,13 @@ Secondary = Annotated[
     str | None, typer.Option("--secondary", rich_help_panel=_PANEL, help="H, E, C or - (any) for each residue.")
 ]
 NoiseScale = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "--noise-scale", min=0, rich_help_panel=_PANEL, help="Of the sde: the less, the more regular and alike."
+        "--noise-scale",
+        min=0,
+        rich_help_panel=_PANEL,
+        help="Of the sde: the less, the more regular and alike.",
+        show_default="0.5",
     ),
 ]
 Churn = Annotated[

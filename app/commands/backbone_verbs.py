@@ -19,7 +19,7 @@ Count = Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples 
 Sampler = Annotated[str, typer.Option(help="ode, heun or sde.")]
 Steps = Annotated[int, typer.Option(min=1, max=1000, help="Sampler steps.")]
 Schedule = Annotated[str, typer.Option(help="Time grid: uniform, quadratic or log.")]
-NoiseScale = Annotated[float, typer.Option(min=0, help="Of the sde.")]
+NoiseScale = Annotated[float | None, typer.Option(min=0, help="Of the sde.", show_default="0.5")]
 Churn = Annotated[
     float | None,
     typer.Option(min=0, help="Of the sde: how strongly noise and score act.", show_default="a tenth of the steps"),
@@ -44,7 +44,7 @@ def backbones(
     sampler: Sampler = "sde",
     steps: Steps = 200,
     schedule: Schedule = "log",
-    noise_scale: NoiseScale = 0.5,
+    noise_scale: NoiseScale = None,
     churn: Churn = None,
     off_quotient: Annotated[
         bool, typer.Option("--plain", help="Sample plain coordinates, not on the quotient; for runs with loss plain.")
@@ -216,7 +216,7 @@ def losses(
     sampler: Sampler = "sde",
     steps: Steps = 200,
     schedule: Schedule = "log",
-    noise_scale: NoiseScale = 0.5,
+    noise_scale: NoiseScale = None,
     churn: Churn = None,
     idealise: Idealise = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the first sample of each row and length.")] = 0,

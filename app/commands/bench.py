@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.commands.machine import describe_machine
-from app.main import load
+from app.main import load_molecules
 from app.settings import build_settings
 from models.data.molecule import build_molecules, read_smiles
 from models.evaluation.speed import StepCost, measure_step
@@ -35,7 +35,7 @@ def run(
 ) -> None:
     """Print a table, and write it as JSON where `out` says."""
     settings = build_settings(weights_dir=weights, model=model_name, device=device)
-    model = load(settings)
+    model = load_molecules(settings)
     console = Console()
     table = Table("atoms", "batch", f"conformers/s ({steps} steps)", "ms per step", "projection, % of a step")
     costs: list[StepCost] = []

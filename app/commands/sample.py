@@ -132,13 +132,13 @@ def _sample_all(
     sampling: dict[str, Any],
     finish: FinishOptions,
 ) -> int:
-    from app.main import load  # torch; loaded while the children read
+    from app.main import load_molecules  # torch; loaded while the children read
     from models.options import build_options
     from models.pipeline import generate
 
     options = build_options(**{k: v for k, v in sampling.items() if v is not None}, half=settings.half)
     with console.status("loading the model"):
-        model = load(settings)
+        model = load_molecules(settings)
         model.check_sampler(options.kind)
     stop = Event()
     signal.signal(signal.SIGINT, lambda number, frame: stop.set())  # Ctrl-C keeps what is finished

@@ -80,7 +80,8 @@ def run(
     from models.data.motif import Template, place_motif, read_template
     from models.data.structures import LIMIT_BYTES
     from models.draws import spread_seeds
-    from models.export.backbones import check_pdb
+    from models.errors import BackboneError
+    from models.export.backbones import check_pdb, check_pdb_place
     from models.export.polymer import check_residue
     from models.options import STRUCTURE, build_chain_options
     from models.pipeline import generate
@@ -99,10 +100,17 @@ def run(
         raise typer.BadParameter("it has no use without a wish, such as --helix", param_hint="--guidance")
     if target.file_format is BACKBONE_FORMATS["pdb"] and target.kind == "file":
         check_pdb([length for length in lengths for _ in range(task.count)])
+    if template is not None and target.file_format is BACKBONE_FORMATS["pdb"]:
+        check_pdb_place(template.laid_onto)
     with console.status("loading the model"):
         model = load(settings.model_copy(update={"model": settings.backbone_model}))
         for length in lengths:
-            model.check_length(length)
+            try:
+                model.check_length(length)
+            except BackboneError as error:
+                raise BackboneError(
+                    f"{template.stretch}; {error}" if template and not task.lengths else str(error)
+                ) from None
         model.check_sampler(options.kind)
     blueprints = []
     for name, length in zip(name_lengths(lengths), lengths, strict=True):

@@ -23,27 +23,38 @@ from app.jobs.service import JobService
 from app.main import create_app
 from app.settings import Settings, SettingsError, build_settings
 from models.errors import ModelError
-from models.weights import find_weights
+from models.weights import check_molecules, find_weights
 
 _OTHER_FILES = 200  # pipes to child processes, the database, libraries
 _BODY = '{"molecules":[{"smiles":"CCO"}],"num_conformers":3,"seed":1}'
 
 
-def run(host: str | None, port: int | None, weights: Path | None, model: str | None, device: str | None) -> None:
+def run(
+    host: str | None,
+    port: int | None,
+    weights: Path | None,
+    model: str | None,
+    backbone_model: str | None,
+    device: str | None,
+) -> None:
     """Serve until interrupted.
 
     Args:
         host: Overrides the setting, as do the other arguments that are not None.
         port: 0 takes a free one.
         weights: Folder with the registry.
-        model: Name in the registry.
+        model: Name in the registry, of molecules.
+        backbone_model: Likewise of backbones; empty serves none.
         device: `auto`, `cpu`, `cuda`, ...
 
     Raises:
         ModelError: The weights are not there.
     """
-    settings = build_settings(host=host, port=port, weights_dir=weights, model=model, device=device)
-    find_weights(settings.model, settings.weights_dir)  # a wrong folder must be said now, not in a log later
+    settings = build_settings(
+        host=host, port=port, weights_dir=weights, model=model, backbone_model=backbone_model, device=device
+    )
+    # a wrong folder or model must be said now, not in a log later
+    check_molecules(settings.model, find_weights(settings.model, settings.weights_dir)[0])
     app = create_app(settings)
     check_access(settings, app.state.database)
     listener = _bind(settings.host, settings.port)

@@ -67,7 +67,7 @@ def submit(
     strand: backbone_options.Strand = None,
     fold: backbone_options.Fold = None,
     secondary: backbone_options.Secondary = None,
-    noise_scale: backbone_options.NoiseScale = 0.5,
+    noise_scale: backbone_options.NoiseScale = None,
     churn: backbone_options.Churn = None,
     guidance: backbone_options.Guidance = 1.0,
     structure: backbone_options.Template = None,

@@ -11,6 +11,8 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from models.books import open_book
+from models.draws import Path
 from models.options import SampleOptions
 from models.paths import Origin, start_paths
 from models.pipeline import PAIR_BUDGET
@@ -21,24 +23,27 @@ FULL = 8  # a full step takes so many times its fixed cost; more rows would gain
 BRIEF = 20  # a ticket is brief when full steps, so many at most, would do it
 _POINTS = ((1, 16), (32, 16), (1, 64), (8, 64))  # rows and padded tokens of the steps that are timed
 _REPEATS = 3
+_CHECKED = 8  # structures whose check is timed
 _MEMORY_SHARE = 0.6  # of what is free on the device; the rest is for kernels' own needs and fragments
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Cost of a step: overhead + token * rows * size + pair * rows * size^2.
+    """Cost of a step: overhead + token * rows * size + pair * rows * size^2; and of checking what was made.
 
     Attributes:
         overhead_s: Of any step, s.
         token_s: Of each padded token, s.
         pair_s: Of each padded pair of tokens, s.
         max_pairs: Padded pairs that fit into memory.
+        check_s: Of bringing to ideal values and checking, beside the device, each padded token, s.
     """
 
     overhead_s: float
     token_s: float
     pair_s: float
     max_pairs: int
+    check_s: float = 0.0
 
     def row_s(self, size: int) -> float:
         """What one more row adds to a step, s."""
@@ -54,8 +59,8 @@ class Capacity:
         return max(1, int(min(in_time, self.max_pairs // size**2)))
 
     def draw_s(self, size: int, options: SampleOptions) -> float:
-        """Device time of one draw among many, s."""
-        return options.calls * (self.row_s(size) + self.overhead_s / self.rows(size))
+        """Time of one draw among many, s: on the device, and of its check."""
+        return options.calls * (self.row_s(size) + self.overhead_s / self.rows(size)) + self.check_s * size
 
     @property
     def brief_s(self) -> float:
@@ -87,7 +92,8 @@ def calibrate(model: Model, molecule: Subject, clock: Callable[[], float] = perf
     seconds = np.array([_time(model, molecule, *point, clock) for point in _POINTS])
     design = np.stack((np.ones_like(rows), rows * size, rows * size**2), axis=1)
     overhead, token, pair = _fit(design / seconds[:, None])
-    return Capacity(max(overhead, 1e-6), token, pair, _max_pairs(model, molecule))
+    check = _time_check(model, molecule, clock)
+    return Capacity(max(overhead, 1e-6), token, pair, _max_pairs(model, molecule), check)
 
 
 def _fit(design: np.ndarray) -> list[float]:
@@ -115,6 +121,21 @@ def _time(model: Model, molecule: Subject, rows: int, size: int, clock: Callable
         paths.wait()
         times.append(clock() - began)
     return max(median(times[1:]), 1e-9)  # the first sets up kernels
+
+
+def _time_check(model: Model, molecule: Subject, clock: Callable[[], float]) -> float:
+    """Time of polishing and checking each token of a few structures at once, s."""
+    origins = [Origin(molecule.features, seed, SampleOptions(steps=1)) for seed in range(_CHECKED)]
+    made = start_paths(model, origins)
+    made.advance()
+    structures = [Path(x, True) for x in made.structures(range(_CHECKED))]
+    book = open_book(molecule, _CHECKED, 0, 1)
+    times = []
+    for _ in range(_REPEATS):
+        began = clock()
+        book.check(book.polish(structures))
+        times.append(clock() - began)
+    return median(times) / (_CHECKED * molecule.features.num_tokens)
 
 
 def _max_pairs(model: Model, molecule: Subject) -> int:

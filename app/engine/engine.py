@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from time import monotonic
 
@@ -11,6 +11,7 @@ import structlog
 
 from app.engine.capacity import Served, calibrate
 from app.engine.inbox import Inbox
+from app.engine.packing import size_of
 from app.engine.refusal import EngineError, shutting_down
 from app.engine.stats import EngineStats, Meter
 from app.engine.ticket import MAIN, Ticket
@@ -140,6 +141,18 @@ class Engine:
     def retry_after_s(self) -> int:
         """When to come back: at the measured pace, half of what waits now is then done, s."""
         return min(max(1, ceil(self.stats().left_s / 2)), _MAX_RETRY_AFTER_S)
+
+    def estimate_s(self, model: str, tokens: Sequence[int], count: int, options: SampleOptions) -> float:
+        """Time of structures if nothing else is done and each is good at once, at the pace of the start, s.
+
+        Args:
+            model: Name of the model among those of the engine.
+            tokens: Of each subject.
+            count: Structures of each.
+            options: How to sample.
+        """
+        capacity = self.served[model].capacity
+        return count * sum(capacity.draw_s(size_of(number), options) for number in tokens)
 
     def stats(self) -> EngineStats:
         """What the engine is doing."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import numpy as np
 
@@ -15,8 +17,10 @@ _CALLS = {
     True: 16,
     False: 4,
 }  # of guessers at once, for brief and for bulk work; most of the time they wait for children
+_CHECKED_AT_ONCE = 16  # structures; then it is the turn of another ticket
 Guesses = Sequence[np.ndarray | None]
 Verdicts = tuple[list[Row], Sequence[Path], list[str | None]]
+Unchecked = tuple[list[Row], list[np.ndarray]]
 
 
 class _UnwantedError(Exception):
@@ -44,6 +48,8 @@ class Helpers:
         self._guessers = ThreadPoolExecutor(sum(_CALLS.values()), "guess")
         # each sort has its own, so that the check of a brief request does not wait for those of a large batch
         self._checkers = {brief: ThreadPoolExecutor(1, "check") for brief in (True, False)}
+        self._unchecked: dict[bool, dict[Work, deque[Unchecked]]] = {brief: {} for brief in (True, False)}
+        self._turns = Lock()  # of the line above
 
     def free(self, brief: bool) -> bool:
         """Whether another call of a guesser could begin at once."""
@@ -59,8 +65,13 @@ class Helpers:
         self._calls[work.small] -= 1
 
     def check(self, rows: list[Row], structures: list[np.ndarray]) -> None:
-        """Check structures of one molecule."""
-        self._checkers[rows[0].work.brief].submit(self._check, rows, structures)
+        """Check structures of one molecule; tickets take turns, a few structures each."""
+        work, brief = rows[0].work, rows[0].work.brief
+        for at in range(0, len(rows), _CHECKED_AT_ONCE):
+            part = slice(at, at + _CHECKED_AT_ONCE)
+            with self._turns:
+                self._unchecked[brief].setdefault(work, deque()).append((rows[part], structures[part]))
+            self._checkers[brief].submit(self._check_next, brief)
 
     def close(self) -> None:
         """Drop what has not begun, and end what has."""
@@ -89,7 +100,16 @@ class Helpers:
             self._on_error(work, error)
         self._on_guesses(work, book, draws, guesses)
 
-    def _check(self, rows: list[Row], structures: list[np.ndarray]) -> None:
+    def _check_next(self, brief: bool) -> None:
+        """Check some structures of the ticket whose turn it is; nothing of one that has ended."""
+        with self._turns:
+            work = next(iter(self._unchecked[brief]))
+            waiting = self._unchecked[brief].pop(work)
+            rows, structures = waiting.popleft()
+            if waiting:
+                self._unchecked[brief][work] = waiting  # behind the others
+        if self._closed or work.ended:
+            return
         try:
             book = rows[0].book
             paths = book.polish([Path(x, row.origin.as_asked) for row, x in zip(rows, structures, strict=True)])

@@ -7,6 +7,7 @@ from typing import Any
 from app.settings import Settings
 from models.data.elements import ELEMENTS, MAX_ATOMS, MAX_FORMAL_CHARGE
 from models.data.molecule import MAX_MOLBLOCK_CHARS, MAX_SMILES_CHARS
+from models.data.motif import LIMIT_BYTES
 from models.draws import MAX_SEED
 from models.export.backbone_formats import BACKBONE_FORMATS
 from models.export.formats import FORMATS
@@ -18,6 +19,7 @@ from models.samplers.steps import KINDS
 
 MAX_STEREOISOMERS = 64
 MAX_ID_CHARS = 80
+MAX_FIXED = 64  # ranges of residues
 
 
 def limits(settings: Settings) -> dict[str, Any]:
@@ -51,6 +53,8 @@ def limits(settings: Settings) -> dict[str, Any]:
             "lengths_per_request": settings.max_lengths,
             "samples_per_length": settings.max_samples,
             "residues_per_request_of_100_steps": settings.max_residues,
+            "structure_bytes": LIMIT_BYTES,
+            "fixed": MAX_FIXED,
             "noise_scale": [0.0, MAX_NOISE_SCALE],
             "churn": [0.0, MAX_CHURN],
             "guidance": [0.0, MAX_GUIDANCE],

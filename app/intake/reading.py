@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.intake.job import Job, Loss
+from models.data.elements import MAX_ATOMS
 
 if TYPE_CHECKING:
     from models.structure import Molecule
@@ -53,6 +54,13 @@ class Reading(Job["list[Molecule] | Refusal"]):
         if self.rings > _MANY_RINGS:
             return _LITTLE
         return max(1.0, self.enumerate_up_to / 2)
+
+    @property
+    def rough_atoms(self) -> int:
+        """About how many atoms it has with hydrogens, by a look at the text: as many as two for each heavy one."""
+        if self.kind == "smiles":
+            return min(2 * sum(letter.isalpha() for letter in self.text[:_LOOKED_AT]), MAX_ATOMS)
+        return min(self.text.count("\n"), MAX_ATOMS)  # one line for each atom and each bond
 
     @property
     def rings(self) -> int:

@@ -62,6 +62,17 @@ class Template:
         return np.pad(self.coordinates, ((0, more), (0, 0), (0, 0))), fixed
 
     @property
+    def laid_onto(self) -> np.ndarray:
+        """What samples are laid onto: the fixed residues, or else all.  [K, 4, 3]"""
+        return self.coordinates if self.fixed is None else self.coordinates[self.fixed]
+
+    @property
+    def stretch(self) -> str:
+        """What was taken, in words."""
+        where = f"{self.first} to {self.last}, {len(self)} residues"
+        return f"the longest unbroken stretch of chain {self.chain} is {where}"
+
+    @property
     def places(self) -> list[str]:
         """Where the fixed residues are in the stretch, counted from 1, such as `9-19`."""
         if self.fixed is None:
@@ -128,7 +139,9 @@ def place_motif(
     end = -1
     for begin, text, _, span in parts:
         if begin < 1 or begin <= end + 1:
-            words = "places count from 1" if begin < 1 else f"the first place that is free for it is {end + 2}"
+            words = (
+                "places count from 1" if begin < 1 else f"one residue must stay free before it, so {end + 2} or later"
+            )
             raise StructureError(f"{text!r:.40} cannot be put at {begin}: {words}", reason="invalid_range")
         end = begin + span.stop - span.start - 1
     coordinates, fixed = np.zeros((end, 4, 3), np.float32), np.zeros(end, bool)

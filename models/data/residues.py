@@ -54,12 +54,12 @@ class Conditions:
     def __len__(self) -> int:
         return len(self.fold)
 
-    def known_where(self, fractions: Tensor, fold: Tensor, secondary: Tensor) -> Conditions:
+    def known_where(self, helix: Tensor, strand: Tensor, fold: Tensor, secondary: Tensor) -> Conditions:
         """The same, with each kind known only for the chains marked True.  [B] bool each"""
         nothing = torch.full_like(self.helix, torch.nan)
         return Conditions(
-            self.helix.where(fractions, nothing),
-            self.strand.where(fractions, nothing),
+            self.helix.where(helix, nothing),
+            self.strand.where(strand, nothing),
             self.fold * fold,
             self.secondary * secondary[:, None],
         )
@@ -75,26 +75,32 @@ def no_conditions(count: int, size: int) -> Conditions:
     return Conditions(nothing, nothing, torch.zeros(count).long(), torch.zeros(count, size).long())
 
 
-def build_residues(lengths: Tensor, size: int, conditions: Conditions) -> PaddedBatch:
-    """Features of chains.
+def build_residues(
+    lengths: Tensor, size: int, conditions: Conditions, before: Tensor | None = None, whole: Tensor | None = None
+) -> PaddedBatch:
+    """Features of chains, or of stretches of them.
 
     Args:
         lengths: Residues of each.  [B] int64
         size: Padded residues, N.
         conditions: What is asked of them, on the same device.
+        before: Residues of the chain before each stretch; none by default.  [B] int64
+        whole: Residues of the whole chain, its own by default.  [B] int64
 
     Returns:
         The batch; neighbours in the chain are bonded.
     """
     place = torch.arange(size, device=lengths.device)
     mask = place < lengths[:, None]
+    whole = lengths if whole is None else whole
+    of_chain = place.expand_as(mask) if before is None else before[:, None] + place
     token = [
-        place.expand_as(mask).clamp(max=_END),
-        (lengths[:, None] - 1 - place).clamp(0, _END),
+        of_chain.clamp(max=_END),
+        (whole[:, None] - 1 - of_chain).clamp(0, _END),
         *(
             column[:, None].expand_as(mask)
             for column in (
-                1 + (lengths // _LENGTH_STEP).clamp(max=_LENGTH_BINS - 1),
+                1 + (whole // _LENGTH_STEP).clamp(max=_LENGTH_BINS - 1),
                 _fraction_code(conditions.helix),
                 _fraction_code(conditions.strand),
                 conditions.fold,

@@ -19,6 +19,7 @@ from models.data.structure_files import ATOMS, LIMIT_BYTES, Row, read_rows
 from models.errors import StructureError
 
 MOST_RESIDUES = 50_000
+_MOST_NAME_CHARS = 32  # of a chain
 _BOND_BREAK_ANG = 2.0  # N-CA, CA-C, C-O
 _MOST_ANG = 100_000.0  # float32 still resolves a hundredth there
 _HETERO = ("MSE",)  # selenomethionine, which crystallographers put in place of methionine
@@ -77,8 +78,14 @@ def read_chains(source: str | bytes | Path, limit_bytes: int = LIMIT_BYTES) -> l
     if not rows:
         raise StructureError(
             "the structure has no protein: no ATOM record (or MSE) is named N, CA, C or O; "
-            "allowed are PDB, mmCIF and BinaryCIF files",
+            f"allowed are {'PDB and mmCIF files' if isinstance(source, str) else 'PDB, mmCIF and BinaryCIF files'}",
             reason="no_protein",
+        )
+    long = max((row.chain for row in rows), key=len)
+    if len(long) > _MOST_NAME_CHARS:
+        raise StructureError(
+            f"a chain has a name of {len(long)} characters, {long[:20]!r}...; at most {_MOST_NAME_CHARS}",
+            reason="invalid_chain",
         )
     x, occupancy = _values(rows)
     chain = _number([row.chain for row in rows])

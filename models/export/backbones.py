@@ -36,6 +36,7 @@ from models.export.text import block_name, cif_text, one_line
 ATOMS = ("N", "CA", "C", "O")
 _DECIMALS = 3
 _MOST_B, _MOST_MODELS = 1000.0, 9999  # what the columns of PDB hold
+_FARTHEST_ANG = 850.0  # of a structure that samples lie around, for the same reason
 _NO_B = "B factors are 0: no uncertainty is estimated"
 _SOME_B = "B factors are one uncertainty for each residue"
 
@@ -89,6 +90,23 @@ def check_pdb(lengths: Collection[int]) -> None:
     if len(set(lengths)) > 1:
         known = ", ".join(map(str, sorted(set(lengths))))
         raise FormatError(f"models of one PDB file have the same atoms, not {known} residues; ask for a zip, or mmcif")
+
+
+def check_pdb_place(x: np.ndarray) -> None:
+    """Refuse samples that would lie where PDB has no room for their coordinates, before they are made.
+
+    Args:
+        x: What they are laid onto, Å.  [..., 3]
+
+    Raises:
+        FormatError: The structure that they are laid onto is too far from the origin.
+    """
+    far = float(np.abs(x).max())
+    if far > _FARTHEST_ANG:
+        raise FormatError(
+            f"the structure lies {far:.0f} Å from the origin, and samples are laid onto it; PDB has room up to 999 Å: "
+            "ask for mmcif or bcif, or move the structure"
+        )
 
 
 def to_mmcif(

@@ -16,7 +16,7 @@ from models.data.residues import POINTS_PER_RESIDUE, Conditions, build_residues
 from models.errors import DataError
 from models.structure import PaddedBatch
 
-_KNOWN_SHARE = (0.3, 0.3, 0.1)  # how often fractions, fold class and secondary structure are told
+_KNOWN_SHARE = (0.3, 0.3, 0.3, 0.1)  # how often helix, strand, fold class and secondary structure are told
 
 
 def choose_chains(chains: BackboneSet, most: int, core_only: bool, crop: bool) -> tuple[BackboneSet, dict[str, int]]:
@@ -110,15 +110,15 @@ class ResidentChains:
             Centred coordinates, Å.  [B, N*4, 3]
         """
         cluster = torch.from_numpy(rows).to(self.device)
-        spots = torch.empty(4, len(rows), device=self.device).uniform_(generator=rng)
+        spots = torch.empty(1 + len(_KNOWN_SHARE), len(rows), device=self.device).uniform_(generator=rng)
         number = self._number[cluster]
         chain = self._first[cluster] + torch.minimum((choice * number).long(), number - 1)
         whole = self._length[chain]
         length = whole.clamp(max=self.size)
-        begin = self._begin[chain] + (spots[0] * (whole - length + 1)).long().clamp(max=whole - length)
+        before = torch.minimum((spots[0] * (whole - length + 1)).long(), whole - length)
         place = torch.arange(self.size, device=self.device)
         mask = place < length[:, None]
-        index = torch.where(mask, begin[:, None] + place, 0)
+        index = torch.where(mask, (self._begin[chain] + before)[:, None] + place, 0)
         secondary = self._secondary[index] * mask
         # of the stretch: what the network sees is what it is told of
         helix, strand = ((secondary == SECONDARY.index(letter) + 1).sum(1) / length for letter in "HE")
@@ -128,4 +128,4 @@ class ResidentChains:
         weight = mask[..., None, None].float()
         x = self._coordinates[index] * weight
         x = (x - x.sum((1, 2), keepdim=True) / (POINTS_PER_RESIDUE * length[:, None, None, None])) * weight
-        return build_residues(length, self.size, asked), x.flatten(1, 2)
+        return build_residues(length, self.size, asked, before, whole), x.flatten(1, 2)

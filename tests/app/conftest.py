@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -530,6 +530,9 @@ class QuickEngine:
 
     def stats(self) -> EngineStats:
         return EngineStats(self.state)
+
+    def estimate_s(self, model: str, tokens: Sequence[int], count: int, options: SampleOptions) -> float:
+        return 1e-3 * sum(tokens) * count
 
     def submit(self, ticket: Ticket) -> None:
         with self.lock:

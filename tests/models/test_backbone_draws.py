@@ -111,15 +111,14 @@ def test_motif_keeps_its_shape(rough, native):
     assert distance(loose.samples[0].coordinates[fixed], native[fixed]) > 1.0
 
 
-def test_samples_lie_where_the_motif_lay_unless_no_file_reaches_there(rough, native):
+def test_samples_lie_where_the_motif_lay(rough, native):
     fixed = np.zeros(len(native), dtype=bool)
     fixed[10:22] = True
-    for shift, there in ((50, True), (890, False)):
+    for shift in (50, 3000):
         blueprint = build_blueprint("a", len(native), fixed=fixed, motif=native + shift, keep_failed=True)
         (held,) = generate(rough, [blueprint], [1], [0], replace(FAST, steps=5))
         x = held.samples[0].coordinates
-        assert (np.abs(x[fixed] - native[fixed] - shift).max() < 0.02) == there
-        assert np.abs(x).max() < 900
+        assert np.abs(x[fixed] - native[fixed] - shift).max() < 0.02
 
 
 def test_partial_diffusion_stays_near_its_start(rough, native):

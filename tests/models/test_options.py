@@ -95,12 +95,21 @@ def test_backbones_take_the_churn_that_their_steps_can_follow():
     assert [build_chain_options(steps=steps, held=True).churn for steps in (50, 400)] == [5.0, 10.0]
     assert build_chain_options(churn=15.0, held=True).churn == 15.0
     assert build_chain_options(steps=100, schedule="uniform").churn == 2.0
-    assert build_chain_options(kind="ode").churn == 1.0
     assert build_chain_options(steps=100, churn=0.0).churn == 0.0
     with pytest.raises(SamplerError, match="churn is 30 with 100 steps of the grid 'log'; allowed: 0 to 20"):
         build_chain_options(steps=100, churn=30.0)
     with pytest.raises(SamplerError, match="unknown sampler"):
         build_chain_options(kind="euler")
+
+
+@pytest.mark.parametrize("kind", ["ode", "heun"])
+@pytest.mark.parametrize(("name", "value"), [("churn", 5.0), ("noise_scale", 0.5), ("churn", 0.0)])
+def test_noise_of_samplers_that_have_none_is_refused(kind, name, value):
+    with pytest.raises(SamplerError, match=f"{name} is {value:g}, but sampler '{kind}' has no noise; leave it out"):
+        build_chain_options(kind=kind, **{name: value})
+    values = build_chain_options(kind=kind).to_chain_values()
+    assert values["noise_scale"] is values["churn"] is None
+    assert build_chain_options(**{name: value}).to_chain_values()[name] == value
 
 
 def test_churn_is_not_below_zero():

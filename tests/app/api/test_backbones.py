@@ -169,7 +169,11 @@ def test_answer_says_how_it_was_sampled(ask_backbones):
 
 @pytest.mark.parametrize("kind", ["ode", "heun"])
 def test_other_samplers_are_served(ask_backbones, kind):
-    assert answer_of(ask_backbones(12, sampler={"kind": kind, "steps": 2})).results[0].num_returned == 2
+    answer = answer_of(ask_backbones(12, sampler={"kind": kind, "steps": 2}))
+    assert answer.results[0].num_returned == 2
+    assert answer.sampling.churn is answer.sampling.noise_scale is None
+    problem = problem_of(ask_backbones(12, sampler={"kind": kind, "steps": 2, "churn": 1}))
+    assert f"churn is 1, but sampler '{kind}' has no noise" in problem["detail"]
 
 
 def test_samples_that_fail_are_reported_with_a_reason(ask_backbones, monkeypatch):
@@ -303,6 +307,7 @@ def test_work_that_takes_too_long_is_reported_as_stopped(connect, chain_settings
     with connect(create_app(settings)) as client:
         patient(lambda: client.app.state.engine.state != "loading")
         monkeypatch.setattr(Lane, "step", lambda lane: time.sleep(0.02) or [])
+        monkeypatch.setattr(client.app.state.engine, "estimate_s", lambda *work: 0.0)  # or it would become a job
         body = {"lengths": [20], "num_samples": 2, "sampler": {"steps": 4}}
         (result,) = answer_of(client.post("/v1/backbones", json=body)).results
         assert (result.status, result.reason) == ("failed", "stopped")
@@ -408,7 +413,7 @@ def test_places_that_overlap_are_refused(ask_backbones, chain_text):
     body = {"start": {"structure": chain_text}, "fixed": ["A10-12", "A20-22"], "at": [5, 6]}
     problem = problem_of(ask_backbones(20, **body))
     assert problem["type"].endswith("invalid_range")
-    assert "first place that is free for it is 9" in problem["detail"]
+    assert "one residue must stay free before it, so 9 or later" in problem["detail"]
 
 
 def test_partial_diffusion_stays_the_closer_the_later_it_begins(ask_backbones, chain_client, chain_text):
@@ -436,7 +441,7 @@ def test_partial_diffusion_stays_the_closer_the_later_it_begins(ask_backbones, c
         ({"fixed": ["A10"]}, "invalid_backbone", "1 of 30 residues are fixed; allowed: 3 or more"),
         ({"chain": "Q", "t": 0.5}, "invalid_chain", "it has A"),
         ({"lengths": [31], "t": 0.5}, "invalid_request", "30, or no lengths"),
-        ({"structure": "hello", "t": 0.5}, "no_protein", "no ATOM record"),
+        ({"structure": "hello", "t": 0.5}, "no_protein", "named N, CA, C or O; allowed are PDB and mmCIF files"),
         ({"structure": "ATOM\x00" * 9, "t": 0.5}, "no_protein", "no ATOM record"),
         ({"structure": "data_x\nloop_\n_atom_site.id\n1\n", "t": 0.5}, "invalid_structure", "no column"),
     ],
@@ -447,6 +452,33 @@ def test_structure_that_cannot_be_used_is_refused_in_words(ask_backbones, chain_
     problem = problem_of(ask_backbones(start={"structure": chain_text, **own}, **rest))
     assert problem["type"].endswith(reason)
     assert words in problem["detail"]
+
+
+def test_length_of_a_broken_structure_is_explained(ask_backbones, chain_text):
+    kept = [line for line in chain_text.splitlines() if int(line[22:26]) not in (12, 28)]
+    (error,) = problem_of(ask_backbones(start={"structure": "\n".join(kept), "t": 0.5}, lengths=[30]))["errors"]
+    assert "the longest unbroken stretch of chain A is 13 to 27, 15 residues" in error["message"]
+    kept = [line for line in chain_text.splitlines() if int(line[22:26]) < 15]
+    (error,) = problem_of(ask_backbones(start={"structure": "\n".join(kept), "t": 0.5}))["errors"]
+    assert error["field"] == "start.structure"
+    assert "chain A is 5 to 14, 10 residues; the model was not trained" in error["message"]
+
+
+def test_samples_around_a_distant_structure_need_another_format_than_pdb(ask_backbones, chain_text):
+    moved = "".join(f"{line[:30]}{float(line[30:38]) + 900:8.3f}{line[38:]}\n" for line in chain_text.splitlines())
+    start, fixed = {"structure": moved}, ["A10-20"]
+    problem = problem_of(ask_backbones(start=start, fixed=fixed))
+    assert (
+        "Å from the origin, and samples are laid onto it; PDB has room up to 999 Å: ask for mmcif" in problem["detail"]
+    )
+    there, here = (
+        [np.array(sample.structure) for sample in answer_of(answer).results[0].samples]
+        for answer in (
+            ask_backbones(start=start, fixed=fixed, format="json"),
+            ask_backbones(start={"structure": chain_text}, fixed=fixed, format="json"),
+        )
+    )
+    np.testing.assert_allclose(np.array(there) - [900, 0, 0], here, atol=5e-3)
 
 
 def test_structure_whose_reading_is_lost_is_refused(ask_backbones, monkeypatch, chain_text):

@@ -464,6 +464,20 @@ def hasty(client, monkeypatch, small_settings):
     monkeypatch.setitem(
         client.app.state._state, "settings", small_settings.model_copy(update={"request_timeout_s": 3.0})
     )
+    monkeypatch.setattr(client.app.state.engine, "estimate_s", lambda *work: 0.0)  # or it would become a job
+
+
+def test_work_that_would_take_too_long_becomes_a_job(ask, client, monkeypatch, small_settings):
+    short = small_settings.model_copy(update={"request_timeout_s": 10.0})
+    monkeypatch.setitem(client.app.state._state, "settings", short)
+    kept = []
+    monkeypatch.setattr(client.app.state.engine, "estimate_s", lambda *work: kept.append(work) or 6.0)
+    response = ask("CCO", num_conformers=3, sampler={"steps": 4})
+    assert response.status_code == 202
+    ((model, sizes, count, options),) = kept
+    assert (model, count, options.steps) == ("main", 3, 4)
+    assert 3 <= sizes[0] <= 9
+    assert client.delete(response.headers["location"]).is_success
 
 
 def test_file_that_is_not_finished_in_time_is_a_problem_of_the_service(ask, hasty):

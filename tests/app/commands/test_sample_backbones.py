@@ -175,6 +175,8 @@ def test_interrupt_keeps_what_is_finished(call, here, monkeypatch):
         (("--length", "20", "-o", "out", "--format", "sdf"), "unknown format 'sdf'; allowed: pdb, mmcif, bcif"),
         (("--length", "20", "-o", "out.sdf"), "unknown extension '.sdf'"),
         (("--length", "20", "-o", "out", "--sampler", "odd"), "unknown sampler 'odd'"),
+        (("--length", "20", "-o", "out", "--sampler", "ode", "--churn", "2"), "sampler 'ode' has no noise"),
+        (("CCO", "-o", "out.sdf", "--model", "backbones-small"), "samples protein backbones, no molecules"),
         (("--length", "20", "-o", "out", "--noise-scale", "5"), "noise_scale is 5"),
         (("--length", "20", "--length", "14", "-o", "out.pdb"), "ask for a zip, or mmcif"),
         (("--length", "30000", "-o", "out"), "trained on 12 to 40 residues"),

@@ -176,7 +176,7 @@ def test_missing_weights_are_one_clear_line(another, tmp_path):
     assert "SHAPESPACE_WEIGHTS_DIR" in line
 
 
-@pytest.mark.parametrize("words", [("--port", "70000"), ("--model", "nonsense")])
+@pytest.mark.parametrize("words", [("--port", "70000"), ("--model", "nonsense"), ("--model", "backbones-small")])
 def test_setting_that_makes_no_sense_is_one_clear_line(another, words):
     server = another(*words)
     assert server.process.wait(PATIENCE_S) == 2

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,13 @@ def test_draws_cost_by_steps_and_calls():
     assert COSTS.draw_s(48, SampleOptions(steps=10)) > 2 * one
 
 
+def test_checks_count_as_much_for_a_step_as_for_many():
+    slow = replace(COSTS, check_s=1e-3)
+    for steps in (1, 50):
+        one = SampleOptions(steps=steps)
+        assert slow.draw_s(24, one) - COSTS.draw_s(24, one) == pytest.approx(24e-3)
+
+
 def test_batch_that_did_not_fit_is_halved_for_good():
     smaller = COSTS.halved(16, 48)
     assert smaller.rows(48) == 8
@@ -68,6 +77,7 @@ def test_calibration_times_steps_of_the_model(model, network, ticket):
     ticks = iter(range(10_000))
     capacity = calibrate(model, molecule, lambda: float(next(ticks)))
     assert {len(rows) for rows in network.batches} == {1, 32, 8}
+    assert capacity.check_s == pytest.approx(1 / (8 * 9))  # so did checking eight structures of nine atoms
     assert capacity.step_s(1, 16) == pytest.approx(1.0)  # every step took one tick
     assert (capacity.token_s, capacity.pair_s) == (0.0, 0.0)
     assert capacity.max_pairs == PAIR_BUDGET

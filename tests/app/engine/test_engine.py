@@ -6,7 +6,9 @@ import time
 import pytest
 
 from app.engine.engine import Engine, EngineError
+from app.engine.packing import size_of
 from models.errors import WeightsError
+from models.options import SampleOptions
 
 PATIENCE_S = 300  # for machines with other work
 
@@ -82,6 +84,15 @@ def test_full_engine_refuses_and_says_when_to_come_back(build, network, ticket, 
     network.free.set()
     assert [answer(t)[0].status for t in (tickets[0], *tickets[2:], job)] == ["ok"] * 4
     engine.check_open()
+
+
+def test_time_of_work_is_estimated_from_the_pace_of_the_start(build):
+    engine = build()
+    options = SampleOptions(steps=10)
+    one = engine.estimate_s("main", [9], 1, options)
+    assert one == engine.served["main"].capacity.draw_s(size_of(9), options) > 0
+    assert engine.estimate_s("main", [9, 9], 5, options) == pytest.approx(10 * one)
+    assert engine.estimate_s("main", [90], 1, options) > one
 
 
 def test_time_to_come_back_follows_the_work_that_waits(build, network, ticket, hold):

@@ -128,3 +128,37 @@ def test_closing_ends_the_guesses_that_are_made(helpers, answers, ticket):
     helpers.close()
     assert answers[0].get(timeout=PATIENCE_S)[3] == [None]
     assert answers[2].empty()
+
+
+def test_tickets_take_turns_at_the_checker(helpers, answers, network, ticket):
+    begun, free = threading.Event(), threading.Event()
+    large = Work(ticket("CCO", count=100), COSTS, lambda brief: guess_all)
+    small = Work(ticket("CCO", count=1), COSTS, lambda brief: guess_all)
+    good = next(iter(network.known.values()))
+    rows = large.take(large.kinds[0], 100)
+    check = rows[0].book.check
+
+    def hold(paths):
+        begun.set()
+        assert free.wait(PATIENCE_S)
+        return check(paths)
+
+    rows[0].book.check = hold
+    helpers.check(rows, [good] * 100)
+    assert begun.wait(PATIENCE_S)
+    helpers.check(small.take(small.kinds[0], 1), [good])
+    free.set()
+    order = [answers[1].get(timeout=PATIENCE_S)[0] for _ in range(8)]
+    assert [own[0].work for own in order].index(small) <= 2
+    assert sum(len(own) for own in order) == 101
+
+
+def test_nothing_is_checked_of_what_has_ended(helpers, answers, network, ticket):
+    gone, wanted = (Work(ticket("CCO", count=1), COSTS, lambda brief: guess_all) for _ in range(2))
+    good = next(iter(network.known.values()))
+    gone.ended = True
+    for work in (gone, wanted):
+        helpers.check(work.take(work.kinds[0], 1), [good])
+    rows, _, faults = answers[1].get(timeout=PATIENCE_S)
+    assert (rows[0].work, faults) == (wanted, [None])
+    assert answers[1].empty()

@@ -1,5 +1,6 @@
 import json
 
+from app.api.backbone_schemas import BackboneSampler, BackbonesRequest, StartSpec
 from app.api.schemas import ConformersRequest, FinishSpec, MoleculeSpec, SamplerSpec
 from app.intake.limits import limits
 from app.settings import Settings
@@ -44,6 +45,19 @@ def test_limits_are_those_of_the_contract():
     assert table["seed"] == [fields["seed"]["anyOf"][0]["minimum"], fields["seed"]["anyOf"][0]["maximum"]]
     assert table["stereoisomers_per_molecule"] == fields["max_stereoisomers"]["maximum"]
     assert table["id_characters"] == molecule["id"]["anyOf"][0]["maxLength"]
+
+
+def test_limits_of_backbones_are_those_of_the_contract():
+    table, fields = limits(Settings())["backbones"], BackbonesRequest.model_json_schema()["properties"]
+    sampler = BackboneSampler.model_json_schema()["properties"]
+    for name in ("fixed", "at"):
+        assert table["fixed"] == fields[name]["anyOf"][0]["maxItems"]
+    assert table["structure_bytes"] == StartSpec.model_json_schema()["properties"]["structure"]["maxLength"]
+    for name in ("noise_scale", "churn"):
+        number = sampler[name]["anyOf"][0]
+        assert table[name] == [number["minimum"], number["maximum"]]
+    assert table["guidance"] == [sampler["guidance"]["minimum"], sampler["guidance"]["maximum"]]
+    assert table["formats"] == fields["format"]["enum"]
 
 
 def test_limits_name_every_element_and_media_type():

@@ -2,6 +2,7 @@ import pytest
 
 from app.intake.job import Loss
 from app.intake.reading import Reading, Refusal
+from models.data.elements import MAX_ATOMS
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,20 @@ def test_reading_has_more_time_for_many_stereoisomers():
 )
 def test_rings_are_counted_by_a_look_at_the_text(kind, text, rings):
     assert Reading(kind, text, "", 0).rings == rings
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "least", "most"),
+    [
+        ("smiles", "CC(F)CO", 5, 15),
+        ("smiles", "C[C@H](N)C(=O)O", 6, 20),
+        ("smiles", "C" * 10**6, MAX_ATOMS, MAX_ATOMS),
+        ("smiles", "1" * 50, 0, 0),
+        ("molblock", "\n  x\n\n" + "a\n" * 20 + "b\n" * 21, 40, 50),
+    ],
+)
+def test_atoms_are_guessed_by_a_look_at_the_text(kind, text, least, most):
+    assert least <= Reading(kind, text, "", 0).rough_atoms <= most
 
 
 def test_text_with_many_rings_has_little_time(hard):

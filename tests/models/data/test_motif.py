@@ -68,6 +68,14 @@ def test_what_is_not_there_is_refused_in_words(x, chain, ranges, words):
         read_template(pdb(x) + pdb(x + 100, "B"), chain, ranges)
 
 
+def test_long_name_of_a_chain_is_refused_shortly(x):
+    cif = gemmi.read_pdb_string(pdb(x))
+    cif[0]["A"].name = "Z" * 1800
+    with pytest.raises(StructureError, match=r"a name of 1800 characters, 'ZZZ.*at most 32") as caught:
+        read_template(cif.make_mmcif_document().as_string())
+    assert len(str(caught.value)) < 200
+
+
 def test_large_structure_is_refused(x):
     with pytest.raises(StructureError, match="larger than 100 bytes"):
         read_template(pdb(x), limit_bytes=100)
@@ -108,8 +116,12 @@ def test_names_of_chains_that_begin_alike_need_a_colon(x):
     [
         (["A6-8"], [1, 9], "2 places for 1 ranges"),
         (["A6-8"], [0], "cannot be put at 0: places count from 1"),
-        (["A6-8", "A10-12"], [4, 6], "'A10-12' cannot be put at 6: the first place that is free for it is 8"),
-        (["A6-8", "A10-12"], [4, 7], "the first place that is free for it is 8"),
+        (
+            ["A6-8", "A10-12"],
+            [4, 6],
+            "'A10-12' cannot be put at 6: one residue must stay free before it, so 8 or later",
+        ),
+        (["A6-8", "A10-12"], [4, 7], "one residue must stay free before it, so 8 or later"),
         (["C6-8"], [4], r"no range of residues of a chain of the structure \(A, B\); write A10-20"),
         (["A6-99"], [4], "chain A has no unbroken stretch with these residues"),
         (["B9-12"], [4], "chain B has no unbroken stretch with these residues"),

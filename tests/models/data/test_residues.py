@@ -42,10 +42,19 @@ def test_conditions_are_codes_and_nothing_asked_is_zero():
     assert tokens[1, 0].tolist()[3:] == [0, 11, 0, 0]
     assert tokens[0, :5, 6].tolist() == [1, 1, 2, 3, 3]
     yes, no = torch.tensor([True, True]), torch.tensor([False, False])
-    hidden = asked().known_where(no, no, no)
+    hidden = asked().known_where(no, no, no, no)
     assert not build_residues(LENGTHS, 6, hidden).tokens[..., 3:].any()
-    told = build_residues(LENGTHS, 6, asked().known_where(yes, yes, yes)).tokens
+    told = build_residues(LENGTHS, 6, asked().known_where(yes, yes, yes, yes)).tokens
     assert (told == tokens).all()
+    alone = build_residues(LENGTHS, 6, asked().known_where(yes, no, no, no)).tokens
+    assert (alone[..., 3] == tokens[..., 3]).all()
+    assert not alone[..., 4:].any()
+
+
+def test_a_stretch_knows_its_place_in_the_whole_chain():
+    whole = build_residues(torch.tensor([40]), 40, no_conditions(1, 40)).tokens
+    stretch = build_residues(torch.tensor([12]), 12, no_conditions(1, 12), torch.tensor([9]), torch.tensor([40])).tokens
+    assert (stretch[0] == whole[0, 9:21]).all()
 
 
 def test_what_is_asked_can_be_taken_away():
