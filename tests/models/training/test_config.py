@@ -35,6 +35,7 @@ def test_configurations_that_are_shipped_can_be_trained_with(path):
         "backbones-small",
         "backbones-small-contacts",
         "backbones-small-further",
+        "backbones-small-longer",
         "backbones-losses",
         "molecules-small",
     } <= {path.stem for path in CONFIGS}
