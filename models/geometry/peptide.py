@@ -26,7 +26,7 @@ _FLAT = 3.0  # strength of what keeps peptides from twisting: O and CA to the ne
 _BEND = 0.3  # strength of N-C, the angle at CA, which nature leaves some freedom
 _TIE = 0.02  # pull towards where a point was, of the strength of a bond
 _LOOSE = 0.7  # share of the rounds after which nothing pulls there any more
-_ROUNDS = 250
+_ROUNDS = 400
 _STEP_ANG = (0.1, 0.005)  # of the first and of the last round
 _MOMENTS = (0.8, 0.95)
 
