@@ -54,7 +54,7 @@ def become(run, command) -> None:
         os.dup2(number, target)
     faulthandler.register(signal.SIGUSR1)  # what all threads do, into the log
     try:
-        run(None, None, None, None, None)
+        run(None, None, None, None, None, None)
     finally:
         os._exit(1)
 
